@@ -1,0 +1,50 @@
+# Everything here works on a machine with python3.11+, make and the package index.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+  $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO_MIB ?= 1024
+
+# The dev cluster of this checkout, and its context, stay inside the checkout.
+export MC_DEV_DIR ?= $(CURDIR)/.dev
+export XDG_CONFIG_HOME ?= $(CURDIR)/.dev-config
+
+.PHONY: help setup demo test test-all check fmt bench sim docs protos lock clean
+.DEFAULT_GOAL := help
+
+help: ## This list.
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+setup: $(VENV)/.ready ## A .venv with everything locked; the other targets call it.
+$(VENV)/.ready: requirements/dev.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "multicloud needs Python 3.11 or newer and found none. Install it, or set PYTHON=/path/to/python3"; exit 2; }
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements/dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: setup ## The main job, end to end, on a six-node, three-cloud cluster on this machine.
+	@$(BIN)/mcctl dev demo --mib $(DEMO_MIB)
+
+test: setup ## The test suite.
+	@$(BIN)/python -m pytest -m "not slow" $(PYTEST)
+
+test-all: setup ## And what needs root, Debian packages, or hours.
+	@$(BIN)/python -m pytest $(PYTEST)
+
+check: setup ## Format, lint, types, import layers, proto lint and drift.
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python tools/protos.py check
+
+fmt: setup ## Formats the code and mends what lint can mend.
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+protos: setup ## Generates multicloud/v1 from protos/.
+	$(BIN)/python tools/protos.py generate
+
+clean: ## Removes what the other targets made.
+	rm -rf $(VENV) .dev .dev-config site build dist

@@ -1,0 +1,1 @@
+"""The brain: pure decisions. Time and chance are arguments; nothing here does input or output."""

@@ -1,0 +1,1 @@
+"""The body: everything that a node does with its disk, its network and its clock."""

@@ -1,0 +1,1 @@
+"""Logs, traces and metrics, set up once. Nothing else in the body knows OpenTelemetry."""
