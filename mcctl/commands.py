@@ -1,0 +1,35 @@
+"""The table of commands: where each lives, and its line of help. A command is imported to be run."""
+
+from importlib.util import find_spec
+from typing import NamedTuple
+
+
+class Row(NamedTuple):
+    section: str
+    module: str
+    attribute: str  # A function (one command) or a `typer.Typer` (a group of them).
+    help: str
+
+
+_TABLE: dict[str, Row] = {
+    "dev": Row("Try it", "mcctl.dev.commands", "app", "A whole cluster on this machine: start it, break it, heal it."),
+    "status": Row("Cluster", "mcctl.status", "status", "One screen: is all data safe, and if not, what is not."),
+    "check": Row("Cluster", "mcctl.check", "check", "Certificates, clocks, ports and links, each with its remedy."),
+    "cluster": Row("Cluster", "mcctl.cluster", "app", "Create a cluster; issue, renew and revoke identities."),
+    "context": Row("Cluster", "mcctl.context", "app", "Which cluster the commands talk to."),
+    "nodes": Row("Nodes", "mcctl.nodes", "nodes", "Every node: where it stands, its state, the time to it from here."),
+    "node": Row("Nodes", "mcctl.nodes", "node", "One node in full."),
+    "config": Row("Configuration", "mcctl.config", "app", "Check, explain and reload the configuration of nodes."),
+    "audit": Row("Look", "mcctl.audit", "app", "Read and verify the log of who changed what."),
+}  # fmt: skip
+
+
+def table() -> dict[str, Row]:
+    return {name: row for name, row in _TABLE.items() if _is_here(row.module)}
+
+
+def _is_here(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # Its package is not here either.
+        return False

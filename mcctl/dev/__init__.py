@@ -1,0 +1,1 @@
+"""A cluster on one machine: real daemons, real mTLS, emulated clouds."""

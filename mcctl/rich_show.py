@@ -1,0 +1,34 @@
+"""Draws blocks on a terminal with rich. Text is never read as markup."""
+
+from collections.abc import Sequence
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, RenderableType
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from mcctl.show import Block, Cell, Table
+
+
+def draw(blocks: Sequence[Block], *, to_stderr: bool, color: bool) -> None:
+    console = Console(stderr=to_stderr, no_color=not color, highlight=False, emoji=False)
+    for block in blocks:
+        console.print(_rendered(block), soft_wrap=not isinstance(block, Table))
+
+
+def _rendered(block: Block) -> RenderableType:
+    if not isinstance(block, Table):
+        return _text(block)
+    heads = [column.removeprefix(">") for column in block.columns]
+    table = RichTable(box=SIMPLE_HEAD, show_header=any(heads), pad_edge=False, header_style="bold")
+    for column, head in zip(block.columns, heads, strict=True):
+        table.add_column(
+            Text(head), justify="right" if column.startswith(">") else "left", overflow="fold"
+        )
+    for row in block.rows:
+        table.add_row(*(_text(cell) for cell in row))
+    return table
+
+
+def _text(block: Cell | str) -> Text:
+    return Text(block.text, style=block.style) if isinstance(block, Cell) else Text(block)
