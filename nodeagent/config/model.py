@@ -5,72 +5,131 @@ This file is the only list of options. `config/nodeagent.toml`, the JSON Schema 
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
 from pydantic.config import JsonDict
+from pydantic_core import PydanticCustomError
 
-ADDRESS = r"^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}$"
+PORT = r"([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+HOST = r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?)"
+ADDRESS = rf"^{HOST}:{PORT}$"
+LISTEN = rf"^{HOST}:(0|{PORT})$"
 NAME = r"^[a-z0-9][a-z0-9._-]{0,62}$"
+NODE_ID = r"^[0-9a-f]{16}$"
+ZONE = r"^([a-z0-9][a-z0-9._-]{0,62})?$"
+HTTP = rf"^$|{LISTEN}"
+ENDPOINT = r"^(https?://.+)?$"
+
+# What a pattern asks for, in words.
+WORDS = {
+    ADDRESS: "host:port, such as 10.0.1.5:7443 or [::1]:7443",
+    LISTEN: "host:port, such as 0.0.0.0:7443 or [::]:7443; port 0 takes any free one",
+    NAME: "1 to 63 lower-case letters, digits, '.', '_' or '-', the first one a letter or digit",
+    NODE_ID: "16 hex digits in lower case",
+    ZONE: "empty, or up to 63 lower-case letters, digits, '.', '_' or '-'",
+    HTTP: "host:port, such as 127.0.0.1:7480, or empty",
+    ENDPOINT: "http://host:port or https://host:port, or empty",
+}
+
+
+def _absolute(value: object) -> object:
+    """Text becomes a path; a path has no working directory to be relative to."""
+    if isinstance(value, str):
+        value = Path(value)
+    if not isinstance(value, Path) or not value.is_absolute() or ".." in value.parts:
+        raise PydanticCustomError("absolute_path", "must be an absolute path without '..', such as /var/lib/multicloud")
+    return value
+
 
 Address = Annotated[str, StringConstraints(pattern=ADDRESS)]
+ListenAddress = Annotated[str, StringConstraints(pattern=LISTEN)]
 Name = Annotated[str, StringConstraints(pattern=NAME)]
+AbsolutePath = Annotated[Path, BeforeValidator(_absolute)]
 
 
 def option(default: Any, why: str, *, reload: bool = False, **limits: Any) -> Any:
     """An option of the configuration. `why` is one or two sentences for the person who edits it."""
     extra: JsonDict = {"reload": reload}
-    if isinstance(default, (list, dict)):
-        return Field(
-            default_factory=lambda: type(default)(default),
-            description=why,
-            json_schema_extra=extra,
-            **limits,
-        )
     return Field(default=default, description=why, json_schema_extra=extra, **limits)
 
 
-def required(why: str, **limits: Any) -> Any:
-    return Field(description=why, json_schema_extra={"reload": False}, **limits)
+def required(why: str, example: str, **limits: Any) -> Any:
+    extra: JsonDict = {"reload": False}
+    return Field(description=why, examples=[example], json_schema_extra=extra, **limits)
+
+
+def unless(holds: bool, key: str, rule: str) -> None:
+    """A rule between options; `key` is the one of this section that the fault names."""
+    if not holds:
+        raise PydanticCustomError("rule", "{rule}", {"key": key, "rule": rule})
+
+
+def port_of(address: str) -> int:
+    return int(address.rpartition(":")[2] or 0)
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, hide_input_in_errors=True)
 
 
 class Node(Section):
     """Who this node is and where it stands. Written by `nodeagentd install`."""
 
-    id: str = required("The id in the certificate; 16 hex digits. It never changes.", pattern=r"^[0-9a-f]{16}$")
-    name: Name = required("What people call this node.")
-    cluster: Name = required("The cluster it belongs to; the trust domain of its certificate.")
-    cloud: Name = required("aws, gcp, azure, or a name of your own. Copies are spread over clouds.")
-    region: Name = required("The cloud's region. Round-trip times and prices go by it.")
-    zone: str = option("", "The zone inside the region. Empty: the node is a failure domain of its own.", pattern=r"^([a-z0-9][a-z0-9._-]{0,62})?$")
-    state_dir: Path = option(Path("/var/lib/multicloud"), "Everything that must survive a restart. Only one daemon uses it.")
+    id: str = required("The id in the certificate. It never changes.", "0123456789abcdef", pattern=NODE_ID)
+    name: Name = required("What people call this node.", "aws-a")
+    cluster: Name = required("The cluster it belongs to; the trust domain of its certificate.", "prod")
+    cloud: Name = required("aws, gcp, azure, or a name of your own. Copies are spread over clouds.", "aws")
+    region: Name = required("The cloud's region. Round-trip times and prices go by it.", "us-east-1")
+    zone: str = option("", "The zone inside the region. Empty: the node is a failure domain of its own.", pattern=ZONE)
+    state_dir: AbsolutePath = option(Path("/var/lib/multicloud"), "Everything that must survive a restart. Only one daemon uses it.")
     founder: bool = option(False, "True on the first node of a cluster only: it may open the council once.")
 
 
 class Advertise(Section):
     """An address that peers may use. They try networks that they share first."""
 
-    network: Name = required("Its name: peers with an address on the same network prefer it.")
-    api: Address = required("host:port of the API as peers see it.")
+    network: Name = required("Its name: peers with an address on the same network prefer it.", "public")
+    api: Address = required("host:port of the API as peers see it.", "203.0.113.5:7443")
     watch: Address | None = option(None, "host:port of the watch as peers see it. Empty: the host of api with port 7444.")
+
+    @model_validator(mode="after")
+    def _rules(self) -> Self:
+        for key, address in (("api", self.api), ("watch", self.watch)):
+            if address is not None:
+                unless(address.rpartition(":")[0] not in ("0.0.0.0", "[::]"), key, "must be an address that others can dial, not every interface")  # noqa: S104
+        return self
 
 
 class Listen(Section):
     """Where this node listens."""
 
-    api: Address = option("0.0.0.0:7443", "The API and the data, mTLS always.")
-    watch: Address = option("0.0.0.0:7444", "The watch, apart from the data, mTLS always.")
-    http: str = option("127.0.0.1:7480", "/livez /readyz /metrics without secrets; empty switches it off. Loopback unless a scraper needs it.", pattern=r"^$|" + ADDRESS)
+    api: ListenAddress = option("0.0.0.0:7443", "The API and the data, mTLS always.")
+    watch: ListenAddress = option("0.0.0.0:7444", "The watch, apart from the data, mTLS always.")
+    http: str = option("127.0.0.1:7480", "/livez /readyz /metrics without secrets; empty switches it off. Loopback unless a scraper needs it.", pattern=HTTP)
+    http_public: bool = option(False, "Says that you know: whoever reaches the address of http may read it. Needed when that is not loopback.")
+
+    @model_validator(mode="after")
+    def _rules(self) -> Self:
+        host = self.http.rpartition(":")[0]
+        loopback = host in ("", "localhost", "[::1]") or host.startswith("127.")
+        unless(loopback or self.http_public, "http", "is readable without a certificate: keep it on 127.0.0.1, or say http_public = true")
+        ports = [port for port in map(port_of, (self.api, self.watch, self.http)) if port]
+        unless(len(ports) == len(set(ports)), "api", "api, watch and http need three different ports")
+        return self
 
 
 class Identity(Section):
     """Certificates and keys. A renewed certificate is kept in the state folder and wins over the first one."""
 
-    dir: Path = option(Path("/etc/multicloud/identity"), "node.crt, node.key, trust.json and, unless storage-only, cluster.key. Under systemd the unit's credentials take its place.")
+    dir: AbsolutePath = option(Path("/etc/multicloud/identity"), "node.crt, node.key, trust.json and, unless storage-only, cluster.key. Under systemd the unit's credentials take its place.")
 
 
 class Join(Section):
@@ -100,6 +159,14 @@ class Limits(Section):
     control_calls_burst: int = option(200, "Control calls of one identity, at once.", reload=True, ge=1, le=100000)
     denied_calls_per_s: float = option(5.0, "Refusals of one identity that are written to the audit log; the rest is counted.", reload=True, ge=1, le=1000)
 
+    @model_validator(mode="after")
+    def _rules(self) -> Self:
+        unless(self.bytes_in_flight_per_peer_max <= self.bytes_in_flight_max, "bytes_in_flight_per_peer_max", "must not be more than bytes_in_flight_max, the bound for all peers together")
+        unless(self.control_message_bytes_max <= self.message_bytes_max, "control_message_bytes_max", "must not be more than message_bytes_max")
+        unless(self.message_bytes_max <= self.bytes_in_flight_per_peer_max, "message_bytes_max", "must not be more than bytes_in_flight_per_peer_max: one message has to fit")
+        unless(self.control_calls_burst >= self.control_calls_per_s, "control_calls_burst", "must not be less than control_calls_per_s")
+        return self
+
 
 class Shutdown(Section):
     """How the daemon goes."""
@@ -119,17 +186,22 @@ class Telemetry(Section):
 
     log_level: Literal["debug", "info", "warning", "error"] = option("info", "What is written to stdout.", reload=True)
     log_format: Literal["json", "text"] = option("json", "json for journald, text for a person's terminal.")
-    otlp_endpoint: str = option("", "http://host:4317 of an OTLP collector such as Jaeger; empty: none. It may be down without harm.", pattern=r"^(https?://.+)?$")
+    otlp_endpoint: str = option("", "http://host:4317 of an OTLP collector such as Jaeger; empty: none. It may be down without harm.", pattern=ENDPOINT)
     otlp_metrics: bool = option(False, "Send metrics to the collector too; /metrics is always there.")
     trace_one_in: int = option(1, "One call or chunk in so many is traced; failed ones always.", reload=True, ge=1, le=1_000_000)
     queue_spans_max: int = option(4096, "Spans that wait for the collector; more are dropped and counted.", ge=64, le=1 << 20)
+
+    @model_validator(mode="after")
+    def _rules(self) -> Self:
+        unless(bool(self.otlp_endpoint) or not self.otlp_metrics, "otlp_metrics", "needs otlp_endpoint")
+        return self
 
 
 class DevPeer(Section):
     """Where a peer is reached through the dev cluster's links."""
 
-    api: Address = required("The link to its API.")
-    watch: Address = required("The link to its watch.")
+    api: Address = required("The link to its API.", "127.0.0.1:20001")
+    watch: Address = required("The link to its watch.", "127.0.0.1:20002")
 
 
 class Dev(Section):
@@ -151,3 +223,9 @@ class Config(Section):
     audit: Audit = Field(default_factory=Audit)
     telemetry: Telemetry = Field(default_factory=Telemetry)
     dev: Dev = Field(default_factory=Dev)
+
+    @model_validator(mode="after")
+    def _rules(self) -> Self:
+        networks = [entry.network for entry in self.advertise]
+        unless(len(networks) == len(set(networks)), "advertise", "names a network twice: one entry for each network")
+        return self
