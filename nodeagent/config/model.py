@@ -32,9 +32,9 @@ ENDPOINT = r"^(https?://.+)?$"
 WORDS = {
     ADDRESS: "host:port, such as 10.0.1.5:7443 or [::1]:7443",
     LISTEN: "host:port, such as 0.0.0.0:7443 or [::]:7443; port 0 takes any free one",
-    NAME: "1 to 63 lower-case letters, digits, '.', '_' or '-', the first one a letter or digit",
+    NAME: "a name of 1 to 63 lower-case letters, digits, '.', '_', '-', not beginning with a mark",
     NODE_ID: "16 hex digits in lower case",
-    ZONE: "empty, or up to 63 lower-case letters, digits, '.', '_' or '-'",
+    ZONE: "empty, or a name of at most 63 lower-case letters, digits, '.', '_', '-'",
     HTTP: "host:port, such as 127.0.0.1:7480, or empty",
     ENDPOINT: "http://host:port or https://host:port, or empty",
 }
@@ -98,7 +98,7 @@ class Advertise(Section):
 
     network: Name = required("Its name: peers with an address on the same network prefer it.", "public")
     api: Address = required("host:port of the API as peers see it.", "203.0.113.5:7443")
-    watch: Address | None = option(None, "host:port of the watch as peers see it. Empty: the host of api with port 7444.")
+    watch: Address | None = option(None, "host:port of the watch as peers see it. Empty: the host of api with port 7444.", examples=["203.0.113.5:7444"])
 
     @model_validator(mode="after")
     def _rules(self) -> Self:
