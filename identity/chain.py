@@ -173,6 +173,16 @@ class Verifier:
         return None
 
 
+def end_of(line: str, sequence: int) -> Point | None:
+    """The chain's end after this line alone, if it is whole and is record `sequence`."""
+    try:
+        prev = json.loads(line)["prev"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    verifier = Verifier(Point(sequence - 1, str(prev)))
+    return verifier.end if verifier.feed(line) else None
+
+
 def verify_lines(
     lines: Iterable[str], start: Point = Point(), wanted: Collection[int] = ()
 ) -> Verified | Broken:
