@@ -63,7 +63,9 @@ def _rule(path: Key, detail: ErrorDetails) -> str:
         verb = "must have" if kind == "too_long" else "must be"
         return f"{verb} {option.limits}, and is {shape}"
     if kind in _KINDS:
-        limits = f" ({option.limits})" if option and option.limits else ""
+        limits = (
+            f" ({option.limits})" if option and option.limits and option.kind is not bool else ""
+        )
         return f"{_KINDS[kind]}{limits}, and is {shape}"
     return f"{detail['msg']}, and is {shape}"
 
