@@ -1,1 +1,0 @@
-"""Logs, traces and metrics, set up once. Nothing else in the body knows OpenTelemetry."""

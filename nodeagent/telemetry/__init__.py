@@ -1,0 +1,6 @@
+"""Logs, traces and metrics, set up once. Nothing else in the body knows OpenTelemetry."""
+
+from nodeagent.telemetry.setup import Observed, Telemetry
+from nodeagent.telemetry.wire import extract, inject, trace_id, traceparent
+
+__all__ = ["Observed", "Telemetry", "extract", "inject", "trace_id", "traceparent"]

@@ -1,0 +1,149 @@
+"""Metrics: one table of what is measured, OpenTelemetry behind it, Prometheus text in front.
+
+A name or label without a row is a defect, so that labels stay few and bounded: never the
+id of a chunk, job or call.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from opentelemetry.exporter.prometheus import PrometheusMetricReader
+from opentelemetry.metrics import CallbackOptions, Counter, Histogram, Observation
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import (
+    MetricExporter,
+    MetricExportResult,
+    MetricReader,
+    MetricsData,
+    PeriodicExportingMetricReader,
+)
+from opentelemetry.sdk.resources import Resource
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+
+from nodeagent.telemetry.collector import Collector
+
+LABEL_CHARS_MAX = 96
+SEND_EVERY_MS = 10_000
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    kind: Literal["count", "observe", "gauge"]
+    unit: str
+    what: str
+
+
+METRICS: Mapping[str, Metric] = {
+    "rpc.server.call.duration": Metric("observe", "s", "Calls that this node answered"),
+    "rpc.client.call.duration": Metric("observe", "s", "Calls that this node made"),
+    "mc.calls.limited": Metric("count", "{call}", "Calls refused by a limit"),
+    "mc.audit.records": Metric("count", "{record}", "Records written to the audit log"),
+    "mc.audit.dropped": Metric("gauge", "{record}", "Refusals counted but not written"),
+    "mc.audit.healthy": Metric("gauge", "1", "1 while the audit log can be written"),
+    "mc.peers": Metric("gauge", "{node}", "Peers by what is known of them"),
+    "mc.peer.rtt": Metric("observe", "s", "Round trips of greetings"),
+    "mc.loop.lag": Metric("observe", "s", "How late an event loop comes to its work"),
+    "mc.certificate.remaining": Metric("gauge", "s", "Until this node's certificate expires"),
+    "mc.config.reloads": Metric("count", "{reload}", "Reloads of the configuration"),
+    "mc.spans.dropped": Metric("gauge", "{span}", "Spans that no collector got"),
+    "mc.spans.waiting": Metric("gauge", "{span}", "Spans that wait for the collector"),
+}
+
+LABELS: Mapping[str, str] = {
+    "method": "rpc.method",
+    "code": "rpc.response.status_code",
+    "reason": "error.type",
+    "state": "mc.state",
+    "loop": "mc.loop",
+    "limit": "mc.limit",
+    "peer": "mc.peer",
+    "cloud": "cloud.provider",
+    "region": "cloud.region",
+    "outcome": "mc.outcome",
+    "decision": "mc.decision",
+}
+
+
+class Metrics:
+    """The registry is its own: two daemons in one process do not meet in it."""
+
+    def __init__(self, resource: Resource, collector: Collector | None) -> None:
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
+        reader = PrometheusMetricReader(scope_info_enabled=False, registry=self._registry)
+        readers: list[MetricReader] = [reader]
+        if collector is not None:
+            exporter = _OtlpExporter(collector)
+            readers.append(
+                PeriodicExportingMetricReader(exporter, export_interval_millis=SEND_EVERY_MS)
+            )
+        self._provider = MeterProvider(readers, resource, shutdown_on_exit=False)
+        self._meter = self._provider.get_meter("multicloud")
+        self._counters: dict[str, Counter] = {}
+        self._histograms: dict[str, Histogram] = {}
+
+    def count(self, name: str, n: float = 1, **labels: str) -> None:
+        if name not in self._counters:
+            row = _row(name, "count")
+            self._counters[name] = self._meter.create_counter(name, row.unit, row.what)
+        self._counters[name].add(n, _attributes(labels))
+
+    def observe(self, name: str, value: float, **labels: str) -> None:
+        if name not in self._histograms:
+            row = _row(name, "observe")
+            bounds = list(_SECONDS) if row.unit == "s" else None
+            self._histograms[name] = self._meter.create_histogram(
+                name, row.unit, row.what, explicit_bucket_boundaries_advisory=bounds
+            )
+        self._histograms[name].record(value, _attributes(labels))
+
+    def gauge(
+        self, name: str, read: Callable[[], Mapping[tuple[str, ...], float]], *labels: str
+    ) -> None:
+        """`read` runs in another thread at every scrape; it tells values by values of `labels`."""
+        row = _row(name, "gauge")
+
+        def observed(_options: CallbackOptions) -> Iterable[Observation]:
+            for values, value in read().items():
+                yield Observation(value, _attributes(dict(zip(labels, values, strict=True))))
+
+        self._meter.create_observable_gauge(name, [observed], row.unit, row.what)
+
+    def text(self) -> bytes:
+        """All of it as Prometheus reads it."""
+        return generate_latest(self._registry)
+
+    def stop(self, bound_s: float) -> None:
+        self._provider.shutdown(timeout_millis=bound_s * 1000)
+
+
+class _OtlpExporter(MetricExporter):
+    """Hands metrics to the collector; losing a few is harmless, the next ones hold them too."""
+
+    def __init__(self, collector: Collector) -> None:
+        super().__init__()
+        self._collector = collector
+
+    def export(
+        self, metrics_data: MetricsData, timeout_millis: float = 10_000, **_more: Any
+    ) -> MetricExportResult:
+        sent = self._collector.send_metrics(metrics_data)
+        return MetricExportResult.SUCCESS if sent else MetricExportResult.FAILURE
+
+    def force_flush(self, timeout_millis: float = 10_000) -> bool:
+        return True
+
+    def shutdown(self, timeout_millis: float = 30_000, **_more: Any) -> None:
+        pass  # The collector's connection belongs to who made it.
+
+
+def _row(name: str, kind: str) -> Metric:
+    row = METRICS[name]
+    assert row.kind == kind, f"{name} is of the kind {row.kind}"
+    return row
+
+
+def _attributes(labels: Mapping[str, str]) -> dict[str, str]:
+    return {LABELS[name]: str(value)[:LABEL_CHARS_MAX] for name, value in labels.items()}
