@@ -24,6 +24,7 @@ from identity.records import (
     trust_of,
 )
 from identity.trust import verify_certificate
+from multicloud.context import Endpoint
 from multicloud.errors import McError
 from multicloud.v1 import peer_pb2
 
@@ -61,15 +62,6 @@ class NodeBundle:
     @property
     def holder(self) -> Holder:
         return verify_certificate(self.certificate_pem, self.trust)
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """A node that an operator may ask first."""
-
-    id: str
-    name: str
-    address: str
 
 
 @dataclass(frozen=True, slots=True)

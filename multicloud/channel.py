@@ -1,11 +1,11 @@
 """Channels to nodes: mutual TLS always, and pinned to the one node that is meant."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
 
+from multicloud.credentials import Credentials
 from multicloud.whois import diagnose, explain, who_is
 
 __all__ = ["Credentials", "diagnose", "explain", "open_channel", "who_is"]
@@ -20,15 +20,6 @@ SERVER_KEEPALIVE_OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.http2.min_ping_interval_without_data_ms", KEEPALIVE_S * 1000 // 2),
     ("grpc.keepalive_permit_without_calls", 1),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """Who dials, and which CAs it believes."""
-
-    certificate_pem: bytes
-    key_pem: bytes = field(repr=False)
-    ca_pem: bytes
 
 
 def open_channel(

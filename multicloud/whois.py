@@ -3,9 +3,11 @@
 import asyncio
 import ssl
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import grpc
 
+from multicloud.credentials import Credentials
 from multicloud.errors import McError
 
 TLS_CLOSE_S = 0.5
@@ -119,23 +121,41 @@ def _untrusted(address: str, error: ssl.SSLCertVerificationError) -> McError:
 
 
 async def diagnose(
-    address: str, dns_name: str, ca_pem: bytes, timeout_s: float, said: str = ""
+    address: str, dns_name: str, credentials: Credentials, timeout_s: float
 ) -> McError:
     """Why `dns_name` cannot be reached at the address. Looks for itself: gRPC's words are vague."""
     try:
-        shown = await shown_by(address, ca_pem, timeout_s)
+        shown = await shown_by(address, credentials.ca_pem, timeout_s)
     except McError as error:
         return error
     if dns_name not in shown.dns_names:
-        found = ", ".join(shown.uris) or "nobody with a name"
+        found = ", ".join(shown.uris) or "somebody without a name"
         return McError("WRONG_PEER", f"at {address} is {found}, not {dns_name}")
-    why = f" ({said})" if said else ""
-    return McError(
+    return _own_fault(credentials.certificate_pem) or McError(
         "UNREACHABLE",
-        f"{dns_name} answers at {address} but ends the connection{why}: it does not accept this"
-        " certificate, or it has too many connections",
-        next="is your certificate from this cluster's current CA, and not expired? `mcctl check`",
+        f"{dns_name} answers at {address} but ends the connection: it does not accept this"
+        " certificate, or it has as many connections as it takes",
+        next="is your certificate of this cluster's current CA? An admin can issue a new one",
     )
+
+
+def _own_fault(certificate_pem: bytes) -> McError | None:
+    from cryptography import x509  # 40 ms that only a failure pays.
+
+    own = x509.load_pem_x509_certificate(certificate_pem)
+    now = datetime.now(UTC)
+    if now > own.not_valid_after_utc:
+        said = f"your own certificate has expired at {own.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
+        return McError("CERTIFICATE_EXPIRED", said)
+    if now < own.not_valid_before_utc:
+        begins = f"{own.not_valid_before_utc:%Y-%m-%d %H:%M} UTC"
+        return McError(
+            "CERTIFICATE_EXPIRED",
+            f"your own certificate is not valid before {begins}, the clock here says"
+            f" {now:%Y-%m-%d %H:%M}",
+            next="set the clock right",
+        )
+    return None
 
 
 # What gRPC says, in the order in which it is looked for, and what that means.
@@ -147,6 +167,9 @@ _SAID: tuple[tuple[str, str, str], ...] = (
     ("CERTIFICATE_VERIFY_FAILED", "WRONG_PEER", "shows a certificate of no CA that counts"),
     ("WRONG_VERSION_NUMBER", "UNREACHABLE", "does not speak TLS"),
     ("Connection refused", "UNREACHABLE", "refuses connections: nothing listens there"),
+    ("errors resolving", "UNREACHABLE", "is a name that cannot be resolved"),
+    ("Handshake read failed", "UNREACHABLE", "does not finish the TLS handshake"),
+    ("Socket closed", "UNREACHABLE", "ended the connection: does it accept this certificate?"),
 )
 
 
