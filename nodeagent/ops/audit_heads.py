@@ -6,22 +6,20 @@ Per node: the newest ones, older ones ever further apart, and any that contradic
 import asyncio
 import base64
 import os
-import re
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import structlog
-from cryptography import x509
 from google.protobuf.message import DecodeError
 
 from identity.heads import verify_head
+from identity.names import is_node_id
 from multicloud.errors import McError
-from multicloud.v1.peer_pb2 import AuditHead
+from multicloud.v1.peer_pb2 import AuditHead, TrustBundle
 
 HEADS_PER_NODE_MAX = 64
 NODES_MAX = 1024
-_NODE = re.compile(r"[0-9a-f]{16}")  # Names a file: nothing else may.
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -32,12 +30,12 @@ class HeadStore:
         self._by_node: dict[str, list[AuditHead]] | None = None
         self._lock = threading.Lock()  # Held over disk: only threads of the pool take it.
 
-    async def keep(self, head: AuditHead, cas: Iterable[x509.Certificate], cluster: str) -> None:
+    async def keep(self, head: AuditHead, trust: TrustBundle) -> None:
         """Durable when it returns. UNTRUSTED when the head is not the node's own."""
         known = (self._by_node or {}).get(head.node, ())
         if any(_same(head, other) for other in known):
             return
-        await asyncio.to_thread(self._keep, head, list(cas), cluster)
+        await asyncio.to_thread(self._keep, head, trust)
 
     async def heads(self, node: str = "") -> list[AuditHead]:
         """All that are kept, or those of one node; oldest sequence first."""
@@ -48,10 +46,8 @@ class HeadStore:
             kept = self._loaded()
             return [h for name, heads in kept.items() if node in ("", name) for h in heads]
 
-    def _keep(self, head: AuditHead, cas: Sequence[x509.Certificate], cluster: str) -> None:
-        if not _NODE.fullmatch(head.node):
-            raise McError("UNTRUSTED", "an audit head names no node: 16 hex digits are expected")
-        verify_head(head, cas, cluster)
+    def _keep(self, head: AuditHead, trust: TrustBundle) -> None:
+        verify_head(head, trust)  # After this, its node is 16 hex digits and may name a file.
         with self._lock:
             kept = self._loaded()
             before = kept.get(head.node, [])
@@ -68,7 +64,7 @@ class HeadStore:
     def _loaded(self) -> dict[str, list[AuditHead]]:
         if self._by_node is None:
             files = sorted(self.folder.glob("*.heads")) if self.folder.is_dir() else []
-            named = [path for path in files if _NODE.fullmatch(path.stem)]
+            named = [path for path in files if is_node_id(path.stem)]
             self._by_node = {path.stem: _read(path) for path in named[:NODES_MAX]}
         return self._by_node
 

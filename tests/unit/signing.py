@@ -1,16 +1,18 @@
-"""A small CA for tests of signed heads."""
+"""A small CA for tests of signed heads; it also issues what a real one never would."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import NameOID
 
+from identity.certificate import to_der
 from identity.chain import Point
 from identity.heads import sign_head
-from multicloud.v1.peer_pb2 import AuditHead
+from identity.issue import new_ca
+from identity.keys import PrivateKey, key_pem, new_key
+from multicloud.v1.peer_pb2 import AuditHead, TrustBundle
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 NODE = "00000000000000aa"
@@ -20,21 +22,28 @@ END = Point(7, "ab" * 32)
 @dataclass(frozen=True)
 class Signer:
     certificate: x509.Certificate
-    key: ec.EllipticCurvePrivateKey
-
-    @property
-    def key_pem(self) -> bytes:
-        pem, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
-        return self.key.private_bytes(pem, form, serialization.NoEncryption())
+    key: PrivateKey
 
     def head(self, node: str = NODE, at: datetime = NOW, end: Point = END) -> AuditHead:
-        der = self.certificate.public_bytes(serialization.Encoding.DER)
-        return sign_head(node, end, int(at.timestamp() * 1000), der, self.key_pem)
+        unix_ms = int(at.timestamp() * 1000)
+        return sign_head(node, end, unix_ms, to_der(self.certificate), key_pem(self.key))
 
 
-def issue(uris: list[str], issuer: Signer | None = None, days: int = 90) -> Signer:
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ca" if not issuer else "node")])
+def authority() -> Signer:
+    key, certificate = new_ca("prod", NOW.timestamp() - 86_400 * 30)
+    return Signer(certificate, key)
+
+
+def trust_of(*cas: Signer) -> TrustBundle:
+    ders = [to_der(ca.certificate) for ca in cas]
+    return TrustBundle(cluster="prod", version=1, ca_certificates=ders)
+
+
+def issue(uris: list[str], issuer: Signer | None, days: int = 90, role: str = "node") -> Signer:
+    """Any names, by anyone; None: self-signed."""
+    key = new_key()
+    attributes = [(NameOID.COMMON_NAME, "n"), (NameOID.ORGANIZATIONAL_UNIT_NAME, role)]
+    subject = x509.Name([x509.NameAttribute(*pair) for pair in attributes])
     builder = (
         x509.CertificateBuilder()
         .subject_name(subject)

@@ -4,7 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from signing import NODE, NOW, issue
+from signing import NODE, NOW, authority, issue, trust_of
 
 from identity.chain import Point, Verified, line_of, verify_lines
 from identity.chain import Record as AuditRecord
@@ -13,7 +13,7 @@ from multicloud.errors import McError
 from multicloud.v1.peer_pb2 import AuditHead
 from nodeagent.ops.audit_heads import HEADS_PER_NODE_MAX, HeadStore, thin
 
-CA = issue([])
+CA = authority()
 SIGNER = issue([f"spiffe://prod/node/{NODE}"], CA)
 
 
@@ -23,7 +23,7 @@ def head(sequence: int, at_s: int = 0, letter: str = "a") -> AuditHead:
 
 async def keep(store: HeadStore, *heads: AuditHead) -> None:
     for one in heads:
-        await store.keep(one, [CA.certificate], "prod")
+        await store.keep(one, trust_of(CA))
 
 
 async def test_heads_survive_a_restart(tmp_path: Path) -> None:
