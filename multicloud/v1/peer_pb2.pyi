@@ -76,10 +76,13 @@ class Greeting(_message.Message):
     TRUST_VERSION_FIELD_NUMBER: _builtins.int
     AUDIT_HEAD_FIELD_NUMBER: _builtins.int
     CLOCK_UNIX_MS_FIELD_NUMBER: _builtins.int
+    GOODBYE_FIELD_NUMBER: _builtins.int
     revocations_digest: _builtins.bytes
     trust_version: _builtins.int
     clock_unix_ms: _builtins.int
     """For `mcctl check` to compare clocks; nothing decides by it."""
+    goodbye: _builtins.bool
+    """The sender stops now, and meant to."""
     @_builtins.property
     def facts(self) -> _common_pb2.NodeFacts: ...
     @_builtins.property
@@ -102,10 +105,11 @@ class Greeting(_message.Message):
         trust_version: _builtins.int = ...,
         audit_head: Global___AuditHead | None = ...,
         clock_unix_ms: _builtins.int = ...,
+        goodbye: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["audit_head", b"audit_head", "facts", b"facts", "trust", b"trust"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["audit_head", b"audit_head", "clock_unix_ms", b"clock_unix_ms", "facts", b"facts", "revocations", b"revocations", "revocations_digest", b"revocations_digest", "trust", b"trust", "trust_version", b"trust_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audit_head", b"audit_head", "clock_unix_ms", b"clock_unix_ms", "facts", b"facts", "goodbye", b"goodbye", "revocations", b"revocations", "revocations_digest", b"revocations_digest", "trust", b"trust", "trust_version", b"trust_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -148,7 +148,7 @@ class Limits(Section):
     message_bytes_max: int = option(4 << 20, "Largest message, after decompression.", ge=1 << 20, le=16 << 20)
     control_message_bytes_max: int = option(64 << 10, "Largest request of a control call.", reload=True, ge=4 << 10, le=4 << 20)
     metadata_bytes_max: int = option(16 << 10, "Largest headers of a call.", ge=4 << 10, le=64 << 10)
-    connections_per_address_max: int = option(256, "Open calls from one address at once.", reload=True, ge=8, le=4096)
+    calls_per_address_max: int = option(256, "Open calls from one address at once.", reload=True, ge=8, le=4096)
     connection_idle_s: int = option(300, "An idle connection is closed after this.", ge=10, le=86400)
     connection_age_s: int = option(3600, "A connection is renewed after this, so that a certificate is looked at again.", ge=60, le=86400)
     deadline_s_max: float = option(60.0, "A control call without a shorter deadline gets this one.", reload=True, ge=1, le=600)

@@ -145,8 +145,7 @@ class Outbox:
         self._thread = threading.Thread(target=self._run, name="otlp", daemon=True)
         self._thread.start()
 
-    @property
-    def waiting(self) -> int:
+    def __len__(self) -> int:
         return len(self._waiting)
 
     def offer(self, span: ReadableSpan) -> None:

@@ -1,0 +1,210 @@
+"""One node's parts, made and joined: identity, audit, guard, peers, services. No life of its own;
+the daemon starts and stops it.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+import structlog
+
+from identity.store import NodeIdentity
+from multicloud.errors import McError
+from multicloud.v1 import admin_pb2, common_pb2
+from nodeagent.config.live import LiveConfig
+from nodeagent.core.bucket import Buckets
+from nodeagent.ops.audit import AuditLog
+from nodeagent.ops.audit_heads import HeadStore
+from nodeagent.ops.folder import StateFolder
+from nodeagent.ops.stderr import CoreLine
+from nodeagent.rpc import checks
+from nodeagent.rpc.admin.audits import AuditAdmin
+from nodeagent.rpc.admin.identities import IdentityAdmin
+from nodeagent.rpc.admin.nodes import NodeAdmin
+from nodeagent.rpc.admin.passing import Passing
+from nodeagent.rpc.admin.settings import ConfigAdmin
+from nodeagent.rpc.exchange import Exchange
+from nodeagent.rpc.facts import address_of, own_facts
+from nodeagent.rpc.gate import IdentityGate
+from nodeagent.rpc.greeter import Greeter
+from nodeagent.rpc.guard import Guard, Observer
+from nodeagent.rpc.health_service import HealthService
+from nodeagent.rpc.keeper import Keeper
+from nodeagent.rpc.peer_service import PeerService
+from nodeagent.rpc.peers import Peers
+from nodeagent.rpc.record import AuditHeads, AuditRecord
+from nodeagent.rpc.roster import Peer, Roster
+from nodeagent.rpc.server import listen, server_options
+from nodeagent.rpc.services import all_rpcs, all_services
+from nodeagent.settings import Settings
+
+_log = structlog.stdlib.get_logger(__name__)
+BUDGETS_MAX = 4096
+SILENT_GREETINGS = 3.0  # So many missed greetings make a peer unreachable.
+
+
+@dataclass(slots=True)
+class Budgets:
+    """Token buckets per identity, by the loop's clock."""
+
+    buckets: Buckets
+
+    def take(self, key: str) -> float:
+        return self.buckets.take(key, time.monotonic())
+
+
+class Node:
+    def __init__(
+        self,
+        live: LiveConfig,
+        settings: Settings,
+        folder: StateFolder,
+        identity: NodeIdentity,
+        observer: Observer,
+        spawn: Callable[[Coroutine[Any, Any, None]], object],
+        ready: Callable[[], bool],
+        healthy: Callable[[], bool],
+    ) -> None:
+        config = live.current
+        self.live, self.folder, self.identity = live, folder, identity
+        self.audit = AuditLog(
+            folder.path / "audit",
+            config.audit.file_bytes_max,
+            denied_per_s=config.limits.denied_calls_per_s,
+            self_uri=identity.holder.identity.uri,
+        )
+        self.record = AuditRecord(self.audit)
+        self.keeper = Keeper(identity)
+        self.gate = IdentityGate(identity, identity.revocations)
+        self.peers = Peers(identity.cluster, identity.client_credentials, spawn)
+        greet = config.join
+        self.roster = Roster(
+            own_facts(config, folder.generation),
+            SILENT_GREETINGS * greet.greet_every_s + greet.greet_timeout_s,
+        )
+        for node_id in config.dev.peers:
+            self.roster.peer(node_id)
+        self.heads = AuditHeads(
+            self.audit,
+            HeadStore(folder.path / "audit" / "heads"),
+            identity,
+            lambda: live.current.audit,
+        )
+        self.exchange = Exchange(
+            self.roster, self.keeper, self.heads, self._revoked, self.peers.renew
+        )
+        self.greeter = Greeter(
+            links=self.peers,
+            exchange=self.exchange,
+            settings=lambda: live.current.join,
+            join=lambda: live.current.join.peers,
+            address_of=lambda peer: address_of(live.current, self.roster.own, peer),
+            on_change=self._peer_changed,
+        )
+        self.guards: list[Guard] = []
+        self._observer = observer
+        self._servicers = self._services(settings, ready, healthy)
+
+    def _services(
+        self, settings: Settings, ready: Callable[[], bool], healthy: Callable[[], bool]
+    ) -> Mapping[str, Sequence[object]]:
+        passing = Passing(self.roster, self.peers)
+        identities = IdentityAdmin(passing, self.keeper, self.peers.renew, self._revoked)
+        nodes = NodeAdmin(self.identity.cluster, passing, self)
+        served = frozenset(service.full_name for service in all_services())
+        return {
+            "PeerService": [PeerService(self.exchange)],
+            "AdminService": [
+                nodes,
+                identities,
+                ConfigAdmin(passing, settings),
+                AuditAdmin(passing, self.heads),
+            ],
+            "Health": [HealthService(ready, healthy, served)],
+        }
+
+    def api_server(self) -> grpc.aio.Server:
+        self.api_guard = self._guard(self._servicers)
+        return self._server(self.live.current.listen.api, "listen.api", self.api_guard)
+
+    def watch_server(self) -> grpc.aio.Server:
+        """Made inside the watch's loop."""
+        guard = self._guard({"Health": self._servicers["Health"]})
+        return self._server(self.live.current.listen.watch, "listen.watch", guard)
+
+    def _guard(self, servicers: Mapping[str, Sequence[object]]) -> Guard:
+        limits = self.live.current.limits
+        buckets = Buckets(limits.control_calls_per_s, limits.control_calls_burst, BUDGETS_MAX)
+        guard = Guard(
+            rpcs=all_rpcs(servicers),
+            gate=self.gate,
+            budget=Budgets(buckets),
+            record=self.record,
+            observer=self._observer,
+            limits=lambda: self.live.current.limits,
+        )
+        self.guards.append(guard)
+        return guard
+
+    def _server(self, address: str, option: str, guard: Guard) -> grpc.aio.Server:
+        server = grpc.aio.server(options=server_options(self.live.current.limits))
+        server.add_generic_rpc_handlers((guard,))
+        listen(server, address, self.identity.credentials(), option)
+        return server
+
+    def peers_by_state(self) -> dict[tuple[str, ...], float]:
+        now_s = time.monotonic()
+        states = [self.roster.state(p, now_s) for p in list(self.roster.peers.values())]
+        names = [common_pb2.NodeState.Name(s).removeprefix("NODE_STATE_").lower() for s in states]
+        return {(name,): float(names.count(name)) for name in set(names)}
+
+    def config_changed(self) -> None:
+        """What the parts keep of the configuration follows a reload."""
+        limits, now_s = self.live.current.limits, time.monotonic()
+        for guard in self.guards:
+            assert isinstance(guard.budget, Budgets)
+            guard.budget.buckets.reshape(
+                limits.control_calls_per_s, limits.control_calls_burst, now_s
+            )
+        self.audit.limit_denied(limits.denied_calls_per_s)
+
+    def _revoked(self) -> None:
+        ended = sum(guard.end_revoked() for guard in self.guards)
+        _log.warning("revocations_learned", known=len(self.keeper.revocations()), ended=ended)
+
+    def _peer_changed(self, peer: Peer, what: str, why: str) -> None:
+        level = _log.info if what == "peer_reached" else _log.warning
+        level(what, peer=peer.name, id=peer.id, address=peer.address, why=why)
+
+    def core_line(self, line: CoreLine) -> None:
+        """gRPC's core said something; when it refused a caller, that belongs into the audit log."""
+        if line.reason:
+            error = McError(line.reason, f"a TLS handshake was refused: {line.why}")
+            self.record.denied("TLS", None, "", error, "")
+        getattr(_log, line.level)("grpc_core", source=line.source, said=line.text, why=line.why)
+
+    def certificate_end_unix_s(self) -> float:
+        return self.identity.holder.not_after_unix_s
+
+    async def findings(self) -> list[admin_pb2.Finding]:
+        name = self.roster.own.name
+        disk = await asyncio.to_thread(checks.disk, name, self.folder.path)
+        return [
+            checks.certificate(name, self.certificate_end_unix_s(), time.time()),
+            disk,
+            checks.audit(name, self.audit.healthy),
+            *checks.links(self.roster, time.monotonic(), self.greeter.unanswered),
+        ]
+
+    async def say_goodbye(self) -> None:
+        """Tells every peer that this node means to go, within one greeting's time."""
+        self.exchange.leaving = True
+        self.roster.own.draining = True
+        self.roster.own.revision += 1
+        known = [p for p in self.roster.peers.values() if p.heard_s is not None and not p.left]
+        async with asyncio.TaskGroup() as group:
+            for peer in known:
+                group.create_task(self.greeter.greet(peer))

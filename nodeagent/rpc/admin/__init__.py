@@ -1,0 +1,1 @@
+"""AdminService, one file for each thing that operators do."""
