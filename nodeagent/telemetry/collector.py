@@ -145,7 +145,8 @@ class Outbox:
         self._thread = threading.Thread(target=self._run, name="otlp", daemon=True)
         self._thread.start()
 
-    def __len__(self) -> int:
+    @property
+    def waiting(self) -> int:
         return len(self._waiting)
 
     def offer(self, span: ReadableSpan) -> None:

@@ -115,6 +115,9 @@ class Metrics:
         """All of it as Prometheus reads it."""
         return generate_latest(self._registry)
 
+    def flush(self) -> None:
+        self._provider.force_flush()
+
     def stop(self, bound_s: float) -> None:
         self._provider.shutdown(timeout_millis=bound_s * 1000)
 

@@ -68,7 +68,9 @@ class Telemetry:
         endpoint = options.otlp_endpoint
         self._collector = Collector(endpoint) if endpoint else None
         self._outbox = (
-            Outbox(self._collector, options.queue_spans_max, rng) if self._collector else None
+            None
+            if self._collector is None
+            else Outbox(self._collector, options.queue_spans_max, rng)
         )
         self._sampler = OneIn(options.trace_one_in)
         self.ring = Ring()
@@ -76,6 +78,7 @@ class Telemetry:
             sampler=self._sampler, resource=resource, shutdown_on_exit=False
         )
         self._provider.add_span_processor(Router(self.ring, self._send))
+        self._stopped = False
         self._tracer = self._provider.get_tracer("multicloud")
         self.metrics = Metrics(resource, self._collector if options.otlp_metrics else None)
         self.metrics.gauge("mc.spans.dropped", lambda: {(): self.spans_dropped})
@@ -104,9 +107,15 @@ class Telemetry:
         logs.set_level(options.log_level)
         self._sampler.one_in = options.trace_one_in
 
+    async def flush_metrics(self) -> None:
+        """Sends metrics now, if they are sent at all."""
+        await asyncio.to_thread(self.metrics.flush)
+
     async def stop(self, bound_s: float = STOP_BOUND_S) -> None:
         """Sends what waits, within the bound."""
-        await asyncio.to_thread(self._stop, bound_s)
+        if not self._stopped:
+            self._stopped = True
+            await asyncio.to_thread(self._stop, bound_s)
 
     def _stop(self, bound_s: float) -> None:
         if self._outbox is not None:
@@ -116,11 +125,11 @@ class Telemetry:
 
     @property
     def spans_dropped(self) -> int:
-        return self._outbox.dropped if self._outbox else 0
+        return self._outbox.dropped if self._outbox is not None else 0
 
     @property
     def spans_waiting(self) -> int:
-        return len(self._outbox) if self._outbox else 0
+        return self._outbox.waiting if self._outbox is not None else 0
 
     def spans_of(self, trace_id: str) -> tuple[ReadableSpan, ...]:
         """What the ring still has of a trace."""
