@@ -6,9 +6,9 @@ Quick to start: what a command needs is imported by that command.
 import argparse
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,10 +35,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    read = _reader(arguments)
-    daemon = import_module("nodeagent.daemon")  # gRPC and all: only where it is needed.
-    code: int = daemon.run(read)
-    return code
+    from nodeagent.daemon import run
+
+    return run(_reader(arguments))
 
 
 def _check_config(arguments: argparse.Namespace) -> int:
@@ -47,6 +46,61 @@ def _check_config(arguments: argparse.Namespace) -> int:
     total = len(loaded.origins)
     print(f"{loaded.path} is right: {len(given)} of {total} options set, defaults for the rest")  # noqa: T201
     return 0
+
+
+def _install(arguments: argparse.Namespace) -> int:
+    from nodeagent.install.installer import Machine, install
+    from nodeagent.install.interpreter import for_service, running
+    from nodeagent.install.places import Places
+    from nodeagent.install.service import Systemd
+
+    here = arguments.root is None
+    machine = Machine(
+        places=Places(_root(arguments)),
+        service=Systemd() if here else None,
+        # In an image nobody but its maker knows which Python will be there.
+        python=for_service() if here else running(),
+        now_unix_s=time.time(),
+        user_id=os.geteuid(),
+        say=_say,
+    )
+    bundle = arguments.bundle.absolute()
+    if machine.places.current.exists() and here:
+        _confirm("There is a node on this machine: upgrade and restart it?", yes=arguments.yes)
+    install(bundle, machine, start=not arguments.no_start)
+    return 0
+
+
+def _uninstall(arguments: argparse.Namespace) -> int:
+    from nodeagent.install.places import Places
+    from nodeagent.install.service import Systemd
+    from nodeagent.install.uninstall import uninstall
+
+    what = "its data and its identity too" if arguments.purge else "data and identity are kept"
+    _confirm(f"Take the node off this machine ({what})?", yes=arguments.yes)
+    service = Systemd() if arguments.root is None else None
+    uninstall(Places(_root(arguments)), service, _say, purge=arguments.purge)
+    return 0
+
+
+def _root(arguments: argparse.Namespace) -> Path:
+    root: Path = arguments.root or Path("/")
+    return root.absolute()
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)  # noqa: T201
+
+
+def _confirm(question: str, *, yes: bool) -> None:
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise McError(
+            "USAGE", f"{question} There is no terminal to ask on", next="repeat with --yes"
+        )
+    if input(f"{question} [y/N] ").strip().lower() not in ("y", "yes"):
+        raise McError("CANCELLED", "nothing was changed")
 
 
 def _version(_arguments: argparse.Namespace) -> int:
@@ -99,9 +153,29 @@ def _parser() -> argparse.ArgumentParser:
         "check-config", parents=[configured], help="say what is wrong with the configuration"
     )
     check.set_defaults(command=_check_config)
+    _add_install(commands)
     version = commands.add_parser("version", help="say which version this is")
     version.set_defaults(command=_version)
     return parser
+
+
+def _add_install(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--yes", "-y", action="store_true", help="ask nothing")
+    common.add_argument(
+        "--root", type=Path, metavar="DIR", help="under this folder instead of /; starts nothing"
+    )
+    install = commands.add_parser(
+        "install", parents=[common], help="make this VM a node, or upgrade the node on it"
+    )
+    install.add_argument("bundle", type=Path, metavar="BUNDLE", help="of mcctl cluster issue-node")
+    install.add_argument("--no-start", action="store_true", help="leave the start to you")
+    install.set_defaults(command=_install)
+    uninstall = commands.add_parser(
+        "uninstall", parents=[common], help="take the node off this VM; data and identity stay"
+    )
+    uninstall.add_argument("--purge", action="store_true", help="data and identity go too")
+    uninstall.set_defaults(command=_uninstall)
 
 
 def _failed(error: McError) -> int:
