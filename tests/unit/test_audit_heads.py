@@ -4,7 +4,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from signing import NODE, NOW, authority, issue, trust_of
 
 from identity.chain import Point, Verified, line_of, verify_lines
 from identity.chain import Record as AuditRecord
@@ -12,6 +11,7 @@ from identity.heads import compare_heads
 from multicloud.errors import McError
 from multicloud.v1.peer_pb2 import AuditHead
 from nodeagent.ops.audit_heads import HEADS_PER_NODE_MAX, HeadStore, thin
+from tests.support.signing import NODE, NOW, authority, issue, trust_of
 
 CA = authority()
 SIGNER = issue([f"spiffe://prod/node/{NODE}"], CA)

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from signing import NODE, NOW, authority, issue, trust_of
 
 from identity.heads import verify_head
 from multicloud.errors import McError
 from multicloud.v1.peer_pb2 import AuditHead
+from tests.support.signing import NODE, NOW, authority, issue, trust_of
 
 CA = authority()
 TRUST = trust_of(authority(), CA)

@@ -4,11 +4,11 @@ from random import Random
 from typing import Any
 
 import pytest
-from otlp import receiving
 from prometheus_client.parser import text_string_to_metric_families
 
 from nodeagent.config import model
 from nodeagent.telemetry import Telemetry
+from tests.support.otlp import receiving
 
 
 def telemetry(**options: Any) -> Telemetry:

@@ -11,13 +11,13 @@ from typing import Any
 
 import grpc
 import pytest
-from otlp import receiving
 from structlog.testing import capture_logs
 
 from multicloud.errors import McError
 from nodeagent.config import model
 from nodeagent.telemetry import Telemetry, extract, inject, traceparent
 from nodeagent.telemetry.collector import Collector, Outbox
+from tests.support.otlp import receiving
 
 SPAN_S_MAX = 0.25  # On a busy machine; one that waited for a collector would take seconds.
 
