@@ -81,11 +81,16 @@ class Greeter:
             peer = self.exchange.roster.peer(node_id)
             peer.address = peer.address or address
 
+    @staticmethod
+    def reached(peer: Peer) -> bool:
+        """Whether the last greeting from here was answered."""
+        return bool(peer.address) and not peer.failure and peer.greeted
+
     async def greet(self, peer: Peer) -> None:
         address = self.address_of(peer)
         if not address:
             return
-        was_reached = not peer.failure and peer.heard_s is not None
+        was_reached = self.reached(peer)
         try:
             await self._greet(peer, address)
         except grpc.aio.AioRpcError as error:
@@ -93,13 +98,13 @@ class Greeter:
         except McError as error:
             self._failed(peer, error, was_reached)
         else:
-            peer.failure = ""
+            peer.failure, peer.greeted = "", True
             if not was_reached:
-                self.on_change(peer, "peer.reached", "")
+                self.on_change(peer, "peer_reached", "")
 
     def _failed(self, peer: Peer, error: McError, was_reached: bool) -> None:
         if was_reached or not peer.failure:
-            self.on_change(peer, "peer.unreached", error.message)
+            self.on_change(peer, "peer_unreached", error.message)
         peer.failure = error.message
 
     async def _greet(self, peer: Peer, address: str) -> None:

@@ -14,6 +14,7 @@ from multicloud.errors import McError
 from multicloud.status import STATUS_KEY, decode
 from nodeagent.rpc.call import ON_BEHALF_KEY, Call
 from nodeagent.rpc.roster import Peer
+from nodeagent.telemetry import inject
 
 OLD_CHANNEL_GRACE_S = 30.0
 
@@ -68,7 +69,7 @@ class Peers:
             return await method(
                 request,
                 timeout=call.remaining_s(),
-                metadata=((ON_BEHALF_KEY, call.caller.certificate),),
+                metadata=_metadata(call),
             )
         except grpc.aio.AioRpcError as error:
             raise decode(error, peer.name) from error
@@ -81,7 +82,7 @@ class Peers:
             request_serializer=type(request).SerializeToString,
             response_deserializer=answer.FromString,
         )
-        return method(request, metadata=((ON_BEHALF_KEY, call.caller.certificate),))
+        return method(request, timeout=call.deadline_s, metadata=_metadata(call))
 
     def _path(self, peer: Peer, call: Call) -> grpc.aio.Channel:
         if call.caller.via:
@@ -89,3 +90,7 @@ class Peers:
         if not peer.address:
             raise McError("UNREACHABLE", f"no address of {peer.name} is known here")
         return self.channel(peer.id, peer.address)
+
+
+def _metadata(call: Call) -> tuple[tuple[str, str | bytes], ...]:
+    return ((ON_BEHALF_KEY, call.caller.certificate), *inject())

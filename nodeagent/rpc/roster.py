@@ -20,6 +20,7 @@ class Peer:
     facts: common_pb2.NodeFacts | None = None
     heard_s: float | None = None  # By the monotonic clock
     left: bool = False
+    greeted: bool = False  # It has answered a greeting from here.
     failure: str = ""  # Why it was not reached the last time.
     certificate_end_unix_s: float = 0.0
     clock_offset_ms: float | None = None
