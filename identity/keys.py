@@ -1,14 +1,12 @@
-"""Private keys of identities (ECDSA P-256) and requests for certificates."""
+"""Private keys of identities: ECDSA P-256, in PEM, and what fits them."""
 
 import secrets
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
-from identity.names import Identity
 from multicloud.errors import McError
 
 PrivateKey = ec.EllipticCurvePrivateKey
@@ -52,15 +50,6 @@ def fits(key: PrivateKey, certificate: x509.Certificate) -> bool:
     """Whether the certificate is for this key."""
     theirs = certificate.public_key()
     return isinstance(theirs, PublicKey) and public_bytes(theirs) == public_bytes(key.public_key())
-
-
-def csr_pem(key: PrivateKey, identity: Identity) -> bytes:
-    """A request that shows possession of the key. Who it is for, the authority decides."""
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, identity.name)])
-    names = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(identity.uri)])
-    builder = x509.CertificateSigningRequestBuilder().subject_name(subject)
-    request = builder.add_extension(names, critical=False).sign(key, hashes.SHA256())
-    return request.public_bytes(serialization.Encoding.PEM)
 
 
 def read_csr(pem: bytes) -> PublicKey:

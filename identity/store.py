@@ -17,9 +17,10 @@ from identity.bundle import REVOCATIONS, TRUST, read_cluster_key
 from identity.certificate import Holder, parse, rfc3339
 from identity.chosen import RENEWED, Pair, choose, read_pair
 from identity.files import make_private_folder, read_secret, write_public, write_secret
-from identity.keys import csr_pem, fits, key_pem, new_key, read_key
+from identity.keys import fits, key_pem, new_key, read_key
 from identity.names import Identity
 from identity.records import revocations_json, trust_json
+from identity.request import renewal_request
 from identity.revocations import RevocationSet
 from identity.trust import ca_pem, verify_certificate, verify_trust
 from multicloud.channel import Credentials
@@ -149,7 +150,8 @@ class NodeIdentity:
         with self._changing:
             key = new_key()
             write_secret(self._folder / NEXT_KEY, key_pem(key))
-            return csr_pem(key, self.holder.identity)
+            current = read_key(self.key_pem)
+            return renewal_request(key, current, self.certificate_pem)
 
     def install(self, certificate_pem: bytes) -> Holder:
         """Takes the certificate for the newest request, from now on. Blocks: files."""
