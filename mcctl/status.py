@@ -1,0 +1,95 @@
+"""`mcctl status`: one screen. Is all data safe, and if not, what is not, and what to do."""
+
+from typing import Any
+
+from mcctl import reach, show
+from mcctl.cli import run_async
+from mcctl.nodes import STATE_STYLES
+from mcctl.show import Block, Cell, Table
+from multicloud.v1 import admin_pb2, common_pb2
+
+WELL = {"alive", "draining", "left"}
+
+
+def status() -> int:
+    """One screen: all data safe, or exactly what is not. Exit 1 when data is in danger."""
+    found = run_async(_status())
+    show.emit(found, _screen(found))
+    return 0 if found["safe"] else 1
+
+
+async def _status() -> dict[str, Any]:
+    async with reach.client() as client:
+        answer = await client.admin.GetStatus(admin_pb2.GetStatusRequest())
+        seen = reach.with_missing(answer.nodes, client.context.endpoints)
+    return {
+        "cluster": answer.cluster,
+        "answered_by": client.node.name or client.node.address,
+        "safe": answer.safe,
+        "chunks_by_copies": {str(n): answer.chunks_by_copies[n] for n in answer.chunks_by_copies},
+        "repair_debt": answer.repair_debt_bytes,
+        "nodes": [one.fields for one in seen],
+        "jobs": [],  # Nothing makes jobs yet.
+        "usd_today": answer.usd_today,
+        "problems": problems(answer, seen, client.node.name),
+    }
+
+
+def problems(
+    answer: admin_pb2.GetStatusResponse, seen: list[reach.Seen], asked: str
+) -> list[dict[str, str]]:
+    """What the cluster tells, and the nodes that it does not tell of."""
+    told = {node.facts.id for node in answer.nodes}
+    return [
+        *({"code": p.code, "what": p.what, "next": p.next} for p in answer.problems),
+        *(
+            {
+                "code": "NODE_UNREACHABLE",
+                "what": f"{one.node.facts.name} has not been heard by {asked} at all",
+                "next": f"look at the machine: `systemctl status nodeagentd` on "
+                f"{one.node.facts.name}, or `mcctl check` for what stands between",
+            }
+            for one in seen
+            if one.node.facts.id not in told and one.node.state == common_pb2.NODE_STATE_UNREACHABLE
+        ),
+    ]
+
+
+def _screen(found: dict[str, Any]) -> list[Block]:
+    nodes, listed = found["nodes"], found["problems"]
+    well = sum(node["state"] in WELL for node in nodes)
+    clouds = len({node["cloud"] for node in nodes if node["cloud"]})
+    safe = (
+        Cell("all data safe", "bold green") if found["safe"] else Cell("DATA IN DANGER", "bold red")
+    )
+    blocks: list[Block] = [
+        safe,
+        f"cluster {found['cluster']}: {well} of {len(nodes)} nodes well, {_count(clouds, 'cloud')} "
+        f"(as {found['answered_by']} sees it)",
+    ]
+    if found["chunks_by_copies"]:
+        by = ", ".join(f"{n} with {c} copies" for c, n in found["chunks_by_copies"].items())
+        blocks.append(f"chunks: {by}; {found['repair_debt']} bytes to repair")
+    if found["usd_today"]:
+        blocks.append(f"today: ${found['usd_today']:.2f}")
+    ill = [node for node in nodes if node["state"] not in WELL]
+    if ill:
+        rows = [
+            [n["name"], n["cloud"] or "-", n["region"] or "-", _state(n["state"]), n["address"]]
+            for n in ill
+        ]
+        blocks.append(Table(("NODE", "CLOUD", "REGION", "STATE", "ADDRESS"), rows))
+    for problem in listed:
+        blocks += [
+            Cell(f"{problem['code']}: {problem['what']}", "red"),
+            f"  next: {problem['next']}",
+        ]
+    return blocks
+
+
+def _state(state: str) -> Cell:
+    return Cell(state, STATE_STYLES.get(state, "bold red"))
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
