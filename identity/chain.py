@@ -48,7 +48,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    first_seq: int
+    first_seq: int  # More than 1: the log was begun anew, and `compare` says so.
     last_seq: int
     last_hash: str
     count: int
@@ -114,11 +114,13 @@ class Verifier:
     wanted: Collection[int] = ()  # Sequences whose hashes are to be remembered.
     broken: Broken | None = None
     _end: Point = field(init=False)
+    _first: int = field(init=False)
     _count: int = 0
     _hashes: dict[int, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._end = self.start
+        self._first = self.start.sequence + 1
         self.wanted = frozenset(self.wanted)
 
     @property
@@ -141,9 +143,7 @@ class Verifier:
 
     def _verified(self) -> Verified:
         end = self._end
-        return Verified(
-            self.start.sequence + 1, end.sequence, end.hash, self._count, dict(self._hashes)
-        )
+        return Verified(self._first, end.sequence, end.hash, self._count, dict(self._hashes))
 
     def _check(self, line: str) -> _Fault | None:
         expected = self._end.sequence + 1
@@ -161,9 +161,11 @@ class Verifier:
             return no_record
         if _hash(prev, body) != tail[1]:
             return _Fault("edited", expected, "its hash does not fit its content")
-        if sequence != expected:
+        if sequence > expected and prev == GENESIS and self._count == 0 and self.start == Point():
+            self._first = sequence  # Begun anew by a node that found its log damaged.
+        elif sequence != expected:
             return _Fault("cut", expected, f"record {sequence} stands where {expected} belongs")
-        if prev != self._end.hash:
+        elif prev != self._end.hash:
             why = f"it is not the record that {sequence} was written after"
             return _Fault("edited", max(self.start.sequence + 1, sequence - 1), why)
         self._end = Point(sequence, tail[1])
@@ -207,8 +209,10 @@ class Finding:
     def __str__(self) -> str:
         if self.kind == "ok":
             return ""
-        place = f"after {self.at - 1}" if self.kind == "cut" else f"at {self.at}"
-        place = f"from {self.at}" if self.kind == "replaced" else place
+        if self.kind == "cut":
+            place = "at its start" if self.at == 1 else f"after {self.at - 1}"
+        else:
+            place = f"from {self.at}" if self.kind == "replaced" else f"at {self.at}"
         return f"{self.kind} {place}: {self.why}"
 
 
@@ -221,6 +225,8 @@ def compare(log: Verified | Broken, heads: Mapping[int, Collection[str]]) -> Fin
     compared = 0
     trusted = good.first_seq - 1
     for sequence in sorted(heads):
+        if sequence < good.first_seq:
+            continue  # Of the log that was here before; see below.
         if sequence > good.last_seq:
             break
         compared += 1
@@ -234,4 +240,7 @@ def compare(log: Verified | Broken, heads: Mapping[int, Collection[str]]) -> Fin
     if newest > good.last_seq:
         why = f"a peer holds a signed head at {newest}"
         return Finding("cut", good.last_seq + 1, why, good.count, compared + 1)
+    if good.first_seq > 1:
+        why = f"it begins with record {good.first_seq}, which says what became of the others"
+        return Finding("cut", 1, why, good.count, compared)
     return Finding("ok", 0, "", good.count, compared)

@@ -37,16 +37,12 @@ class Metric:
 
 METRICS: Mapping[str, Metric] = {
     "rpc.server.call.duration": Metric("observe", "s", "Calls that this node answered"),
-    "rpc.client.call.duration": Metric("observe", "s", "Calls that this node made"),
     "mc.calls.limited": Metric("count", "{call}", "Calls refused by a limit"),
-    "mc.audit.records": Metric("count", "{record}", "Records written to the audit log"),
     "mc.audit.dropped": Metric("gauge", "{record}", "Refusals counted but not written"),
     "mc.audit.healthy": Metric("gauge", "1", "1 while the audit log can be written"),
     "mc.peers": Metric("gauge", "{node}", "Peers by what is known of them"),
-    "mc.peer.rtt": Metric("observe", "s", "Round trips of greetings"),
     "mc.loop.lag": Metric("observe", "s", "How late an event loop comes to its work"),
     "mc.certificate.remaining": Metric("gauge", "s", "Until this node's certificate expires"),
-    "mc.config.reloads": Metric("count", "{reload}", "Reloads of the configuration"),
     "mc.spans.dropped": Metric("gauge", "{span}", "Spans that no collector got"),
     "mc.spans.waiting": Metric("gauge", "{span}", "Spans that wait for the collector"),
 }

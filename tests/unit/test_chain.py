@@ -116,6 +116,21 @@ def test_two_heads_of_one_sequence_that_differ_show_a_rewritten_log() -> None:
     assert judge(lines, heads).kind == "replaced"
 
 
+def test_a_log_begun_anew_is_cut_at_its_start_and_new_damage_still_shows() -> None:
+    lines, end = [], Point(11)
+    for number in range(10):
+        line, end = line_of(record(f"n-{number}"), end)
+        lines.append(line)
+    old = {10: {"a" * 64}}
+    assert str(judge(lines, old)).startswith("cut at its start: it begins with record 12")
+    newer = {**old, 21: {end.hash}}
+    assert judge(lines, newer).heads == 1
+    assert judge(lines[:-2], newer).at == 20
+    lines[4] = lines[4].replace("n-4", "n-5")
+    found = judge(lines, newer)
+    assert (found.kind, found.at) == ("edited", 16)
+
+
 @given(
     st.lists(
         st.text(st.characters(codec=None), max_size=40),
