@@ -10,6 +10,7 @@ from multicloud.errors import REASONS, FieldFault, McError
 
 DOMAIN = "multicloud.v1"
 STATUS_KEY = "grpc-status-details-bin"
+_WHERE = "where_"
 
 # What a status without our details means: a proxy, gRPC itself, or another server.
 _BY_CODE = {
@@ -34,6 +35,8 @@ def encode(error: McError) -> bytes:
     """The bytes of the `grpc-status-details-bin` trailer."""
     status = status_pb2.Status(code=code_of(error).value[0], message=error.message)
     facts = {**error.facts, "next": error.next, "trace_id": error.trace_id}
+    # A violation has no field of its own for the file and line of a fault.
+    facts |= {f"{_WHERE}{index}": fault.where for index, fault in enumerate(error.faults)}
     _attach(
         status,
         details.ErrorInfo(
@@ -86,6 +89,7 @@ def _decode_status(status: status_pb2.Status) -> McError | None:
     if info.domain != DOMAIN or info.reason not in REASONS:
         return None
     facts = dict(info.metadata)
+    places = [facts.pop(f"{_WHERE}{index}", "") for index in range(len(bad.field_violations))]
     delay = retry.retry_delay
     return McError(
         info.reason,
@@ -94,5 +98,8 @@ def _decode_status(status: status_pb2.Status) -> McError | None:
         trace_id=facts.pop("trace_id", ""),
         facts=facts,
         retry_after_s=delay.ToNanoseconds() / 1e9 if retry.HasField("retry_delay") else None,
-        faults=[FieldFault(v.field, v.description, nearest=v.reason) for v in bad.field_violations],
+        faults=[
+            FieldFault(violation.field, violation.description, where, violation.reason)
+            for violation, where in zip(bad.field_violations, places, strict=True)
+        ],
     )
