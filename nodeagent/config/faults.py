@@ -13,6 +13,7 @@ from multicloud.errors import FieldFault
 from nodeagent.config.lines import Key
 from nodeagent.config.model import WORDS, Config, Section
 from nodeagent.config.options import Option, fields_of, nearest, nearest_option, options
+from nodeagent.config.toml import as_key
 
 _KINDS = {
     "string_type": "must be text in quotes",
@@ -33,7 +34,8 @@ def dotted(path: Key) -> str:
     """('advertise', 0, 'api') as advertise[0].api."""
     text = ""
     for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+        name = f"[{part}]" if isinstance(part, int) else as_key(part)
+        text += f".{name}" if text and isinstance(part, str) else name
     return text
 
 

@@ -1,11 +1,14 @@
 """Writes values as TOML, so that what is shown can be pasted into a file. Reading is tomllib's."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
+
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def as_toml(value: object) -> str:
@@ -20,7 +23,7 @@ def as_toml(value: object) -> str:
         case BaseModel():
             return as_toml(value.model_dump(exclude_none=True))
         case Mapping():
-            pairs = [f"{_key(k)} = {as_toml(v)}" for k, v in value.items() if v is not None]
+            pairs = [f"{as_key(k)} = {as_toml(v)}" for k, v in value.items() if v is not None]
             return f"{{ {', '.join(pairs)} }}" if pairs else "{}"
         case Sequence():
             return f"[{', '.join(as_toml(item) for item in value)}]"
@@ -39,7 +42,7 @@ def as_file(tree: Mapping[str, Mapping[str, Any] | Sequence[Mapping[str, Any]]])
 
 
 def _block(head: str, content: Mapping[str, Any]) -> str:
-    rows = [f"{_key(key)} = {as_toml(value)}\n" for key, value in content.items()]
+    rows = [f"{as_key(key)} = {as_toml(value)}\n" for key, value in content.items()]
     return f"{head}\n{''.join(rows)}"
 
 
@@ -48,6 +51,6 @@ def _text(value: str) -> str:
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def _key(key: str) -> str:
-    bare = key.isascii() and key.replace("-", "_").isidentifier()
-    return key if bare else _text(key)
+def as_key(key: str) -> str:
+    """Bare where TOML allows it, else in quotes: also the safe way to show one."""
+    return key if _BARE.fullmatch(key) else _text(key)

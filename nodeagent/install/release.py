@@ -49,6 +49,9 @@ def build(places: Places, files: Contents, python: Interpreter) -> Path:
     release = places.releases / _name(files, python)
     if release.exists():
         return release
+    for folder in (places.opt, places.releases):
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o755)
     partial = release.with_name(f".{release.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)  # Of an attempt that was cut off.
     packages = f"lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"

@@ -127,13 +127,21 @@ def test_the_command_installs_into_an_image_and_takes_it_out_again(
     def nodeagentd(*arguments: str) -> "subprocess.CompletedProcess[str]":
         command = [sys.executable, "-m", "nodeagent", *arguments, "--root", str(root)]
         return subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            umask=0o077,  # A careful root's; the service has to read the release all the same.
         )
 
     done = nodeagentd("install", str(path))
     assert done.returncode == 0, done.stderr
     assert "check bundle: ok" in done.stdout
-    assert Places(root).current.is_symlink()
+    places = Places(root)
+    assert places.current.is_symlink()
+    for path in (places.opt, places.etc, places.config, *places.opt.rglob("*")):
+        assert path.stat().st_mode & 0o004, f"the service cannot read {path}"
     asked = nodeagentd("uninstall")
     assert asked.returncode == 2
     assert "repeat with --yes" in asked.stderr

@@ -154,9 +154,6 @@ def node(sandbox: list[str]) -> Iterator[Path]:
         folder.chmod(0o755)
         built = release.build(Places(folder), release.contents(), python)
         (folder / "current").symlink_to(built)
-        for path in (folder / "opt", *(folder / "opt").rglob("*")):
-            if path.is_dir():
-                path.chmod(0o755)
         bundle = a_bundle(folder)
         unpack(bundle, folder / "credentials")
         (folder / "state").mkdir()
