@@ -1,6 +1,7 @@
 """`mcctl context …`: which cluster the commands talk to, and as whom."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,8 +9,11 @@ import typer
 
 from identity.bundle import read_operator_bundle
 from identity.certificate import check_time, read_certificate, rfc3339
-from identity.records import trust_json
+from identity.files import read_public
+from identity.records import read_trust_json, trust_json
+from identity.trust import verify_trust
 from mcctl import show
+from mcctl.options import options
 from multicloud.context import Context, Contexts
 from multicloud.errors import McError
 
@@ -121,6 +125,25 @@ def _may_replace(contexts: Contexts, name: str, identity: str) -> bool:
     except McError:
         return show.confirm(f"The context {name} is damaged. Replace it?")
     return known.identity.uri == identity
+
+
+@app.command()
+def trust(
+    file: Annotated[Path, typer.Argument(help="trust.json, as the authority's folder has it.")],
+) -> None:
+    """Take a newer trust bundle, when a CA that counts here has signed it."""
+    contexts = Contexts()
+    context = contexts.load(options().context)
+    new = read_trust_json(read_public(file))
+    verify_trust(new, read_trust_json(context.trust_json))
+    contexts.save(replace(context, trust_json=trust_json(new)))
+    value = {
+        "context": context.name,
+        "trust_version": new.version,
+        "ca_certificates": len(new.ca_certificates),
+    }
+    show.emit(value, f"{context.name}: trust version {new.version} counts now")
+    show.next_step("mcctl status")
 
 
 @app.command()

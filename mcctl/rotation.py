@@ -1,12 +1,14 @@
 """Rotates the CA in two steps that may be repeated: bring in a new one, then retire the old.
 
 Between them both count. The order makes that safe: first every node trusts the new CA,
-then nodes get certificates of it, and the operator's own comes last.
+then the other operators do, then nodes get certificates of it; one's own comes last. A
+node that misses the first step while others take the third would be cut off.
 """
 
 from dataclasses import replace
 
-from identity.certificate import parse
+from identity.authority import TRUST
+from identity.certificate import parse, read_certificate
 from identity.trust import issuer_of
 from mcctl import show
 from mcctl.ca import Ca
@@ -31,7 +33,17 @@ async def rotate(ca: Ca, days: float) -> int:
     outcomes: list[Outcome] = []
     if nodes:
         async with Client(context, options().nodes) as client:
-            outcomes = await _push_then_renew(ca, client, nodes, days)
+            outcomes = await _push(ca, client, nodes)
+            left = [node for node in nodes if not ca.is_current(node)]
+            if exit_code(outcomes) or not _others_know(ca):
+                _show(ca, outcomes)
+                show.next_step(
+                    "mcctl cluster rotate-ca    (again, when all trust the new CA; a node that"
+                    " never comes back: mcctl cluster revoke NODE)"
+                )
+                return 1
+            renewed = {one.id: one for one in await renew_nodes(ca, client, left, days)}
+            outcomes = [renewed.get(one.id, one) for one in outcomes]
     if exit_code(outcomes) == 0 and not _own_is_current(ca, context):
         renew_own(ca, context)
     _show(ca, outcomes)
@@ -42,14 +54,26 @@ async def rotate(ca: Ca, days: float) -> int:
     return exit_code(outcomes)
 
 
-async def _push_then_renew(
-    ca: Ca, client: Client, nodes: list[Issued], days: float
-) -> list[Outcome]:
-    pushed = await _push(ca, client, nodes)
-    trusting = {one.id for one in pushed if not one.failed}
-    left = [node for node in nodes if node.id in trusting and not ca.is_current(node)]
-    renewed = {one.id: one for one in await renew_nodes(ca, client, left, days)}
-    return [renewed.get(one.id, one) for one in pushed]
+def _others_know(ca: Ca) -> bool:
+    """Other laptops believe renewed nodes only when they know the new CA."""
+    others = _operators_behind(ca)
+    if not others:
+        return True
+    file = ca.authority.folder / TRUST
+    return show.confirm(
+        f"From now on {', '.join(others)} must know the new CA to reach a renewed node: send"
+        f" them {file} (no secret) for `mcctl context trust FILE`. Renew the nodes now?"
+    )
+
+
+def _operators_behind(ca: Ca) -> list[str]:
+    own = ca.own_context()
+    mine = read_certificate(own.certificate_pem).identity.uri if own else ""
+    return [
+        one.name
+        for one in ca.issued.operators()
+        if one.identity != mine and not ca.is_current(one) and not ca.is_revoked(one)
+    ]
 
 
 async def finish(ca: Ca) -> int:
@@ -101,11 +125,7 @@ def _check_nobody_is_behind(ca: Ca, context: Context) -> None:
 
 
 def _agreed(ca: Ca) -> bool:
-    behind = [
-        one.name
-        for one in ca.issued.operators()
-        if not ca.is_current(one) and not ca.is_revoked(one)
-    ]
+    behind = _operators_behind(ca)
     who = f" {', '.join(behind)} will need a new bundle." if behind else ""
     return show.confirm(f"Retire the old CA of {ca.cluster}? What it has issued is void.{who}")
 
