@@ -51,14 +51,13 @@ def for_service() -> Interpreter:
 
 def running() -> Interpreter:
     """The one that runs this, whoever else can read it."""
-    found = probe(next(_candidates()))
-    assert found, "what runs this answers"
-    return found
+    return next(found for found in map(probe, _candidates()) if found)
 
 
 def _candidates() -> Iterator[Path]:
-    # A virtual environment's own `python` is a link, and its home the one that counts.
+    # A virtual environment's own `python` is a link or a copy; the one behind it counts.
     yield Path(getattr(sys, "_base_executable", sys.executable))
+    yield Path(sys.executable).resolve()
     name = f"python{sys.version_info.major}.{sys.version_info.minor}"
     yield from (folder / name for folder in map(Path, ("/usr/bin", "/usr/local/bin")))
 

@@ -37,6 +37,7 @@ def contents() -> Contents:
     found: dict[PurePosixPath, Path] = {}
     for needed in _closure(own):
         found.update(_files_of(needed))
+    found.update(_about(own))
     for package in PACKAGES:
         found.update(_tree(_folder_of(package), PurePosixPath(package)))
     for name in DATA:
@@ -139,6 +140,14 @@ def _files_of(needed: Distribution) -> Iterator[tuple[PurePosixPath, Path]]:
         outside = inside.is_absolute() or ".." in inside.parts
         if not outside and inside.suffix not in (".pyc", ".pth"):
             yield inside, Path(str(needed.locate_file(file)))
+
+
+def _about(own: Distribution) -> Iterator[tuple[PurePosixPath, Path]]:
+    """What this distribution says of itself, so that a release can install again."""
+    for inside, source in _files_of(own):
+        in_info = inside.parts[0].endswith(".dist-info")
+        if in_info and inside.name != "direct_url.json" and source.exists():
+            yield inside, source
 
 
 def _folder_of(package: str) -> Path:

@@ -139,6 +139,18 @@ def test_installing_again_changes_nothing_and_keeps_what_was_edited(
     assert len(list(upgradable.places.releases.iterdir())) == 1
 
 
+def test_a_release_can_install_itself_again(
+    installed: World, bundle: NodeBundle, tmp_path: Path
+) -> None:
+    """Whoever runs `nodeagentd` on the machine runs this one: it finds itself there already."""
+    before = os.readlink(installed.places.current)
+    words = ("install", str(written(bundle, tmp_path)), "--root", str(installed.places.root))
+    done = run_installed(installed, "nodeagentd", *words)
+    assert done.returncode == 0, done.stderr
+    assert "is at" in done.stdout
+    assert os.readlink(installed.places.current) == before
+
+
 def test_an_upgrade_switches_the_link_and_keeps_the_old_release_for_a_rollback(
     upgradable: World, bundle: NodeBundle, tmp_path: Path
 ) -> None:
