@@ -31,7 +31,7 @@ from typer.core import TyperGroup
 from typer.main import get_command, get_group
 
 from mcctl import show
-from mcctl.commands import Row, table
+from mcctl.commands import TABLE, Row
 from mcctl.options import GLOBAL_OPTIONS, choose, hoist, options
 from multicloud import __version__
 from multicloud.errors import McError
@@ -60,10 +60,10 @@ def run_async(work: Coroutine[Any, Any, Result]) -> Result:
     return asyncio.run(within())
 
 
-def run(argv: Sequence[str], rows: Mapping[str, Row] | None = None) -> int:
+def run(argv: Sequence[str], rows: Mapping[str, Row] = TABLE) -> int:
     """One command line from start to exit code. Nothing gets past it but the exit code."""
     try:
-        return _guarded(argv, table() if rows is None else rows)
+        return _guarded(argv, rows)
     except BrokenPipeError:
         # Python flushes stdout once more at exit; there must be somewhere to flush to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

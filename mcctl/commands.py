@@ -1,6 +1,6 @@
 """The table of commands: where each lives, and its line of help. A command is imported to be run."""
 
-from importlib.util import find_spec
+from collections.abc import Mapping
 from typing import NamedTuple
 
 
@@ -11,7 +11,7 @@ class Row(NamedTuple):
     help: str
 
 
-_TABLE: dict[str, Row] = {
+TABLE: Mapping[str, Row] = {
     "dev": Row("Try it", "mcctl.dev.commands", "app", "A whole cluster on this machine: start it, break it, heal it."),
     "status": Row("Cluster", "mcctl.status", "status", "One screen: is all data safe, and if not, what is not."),
     "check": Row("Cluster", "mcctl.check", "check", "Certificates, clocks, ports and links, each with its remedy."),
@@ -22,14 +22,3 @@ _TABLE: dict[str, Row] = {
     "config": Row("Configuration", "mcctl.config", "app", "Check, explain and reload the configuration of nodes."),
     "audit": Row("Look", "mcctl.audit", "app", "Read and verify the log of who changed what."),
 }  # fmt: skip
-
-
-def table() -> dict[str, Row]:
-    return {name: row for name, row in _TABLE.items() if _is_here(row.module)}
-
-
-def _is_here(module: str) -> bool:
-    try:
-        return find_spec(module) is not None
-    except ModuleNotFoundError:  # Its package is not here either.
-        return False

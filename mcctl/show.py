@@ -64,10 +64,10 @@ def table_of(value: Any) -> Block:
     return _text(value)
 
 
-def note(text: str) -> None:
+def note(block: Block) -> None:
     """Progress or a remark, on stderr; `-q` silences it."""
     if not options().quiet:
-        _draw([text], to_stderr=True)
+        _draw([block], to_stderr=True)
 
 
 def next_step(text: str) -> None:

@@ -80,8 +80,6 @@ async def down(folder: Folder, note: Callable[[str], None]) -> Any:
 
 
 def _spawn(folder: Folder, talk: int, stderr: int) -> "subprocess.Popen[bytes]":
-    package_root = str(Path(mcctl.__file__).resolve().parent.parent)
-    python_path = os.pathsep.join(filter(None, [package_root, os.environ.get("PYTHONPATH")]))
     return subprocess.Popen(
         [sys.executable, "-m", "mcctl.dev.supervisor", str(folder.path), str(talk)],
         pass_fds=[talk],
@@ -89,8 +87,14 @@ def _spawn(folder: Folder, talk: int, stderr: int) -> "subprocess.Popen[bytes]":
         stdout=subprocess.DEVNULL,
         stderr=stderr,
         start_new_session=True,  # The terminal may close; the cluster stays.
-        env={**os.environ, "PYTHONPATH": python_path},
+        env={**os.environ, "PYTHONPATH": python_path()},
     )
+
+
+def python_path() -> str:
+    """With it a child finds our packages, wherever it runs and however they are installed."""
+    package_root = str(Path(mcctl.__file__).resolve().parent.parent)
+    return os.pathsep.join(filter(None, [package_root, os.environ.get("PYTHONPATH")]))
 
 
 def _need_node_extra() -> None:

@@ -136,6 +136,19 @@ def heal(
     tables.links(_ask(name, {"do": "heal", "a": a, "b": b}))
 
 
+@app.command()
+def demo(
+    mib: Annotated[
+        int, typer.Option(min=1, help="Size of the data set, once there is data.")
+    ] = 1024,
+) -> int:
+    """Show the whole thing, check each step, and leave nothing behind (DEMO_KEEP=1 leaves it)."""
+    from mcctl.dev.demo import run
+
+    _clean()
+    return run_async(run(os.environ, mib=mib))
+
+
 def _folder(name: str) -> Folder:
     _clean()
     return folder_of(name, os.environ)

@@ -7,6 +7,7 @@ could not make durable is cut off again before anything else is written.
 import errno
 import os
 from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 from pathlib import Path
 
 from identity.chain import GENESIS, LINE_BYTES_MAX, Broken, Point, Verifier, end_of
@@ -140,7 +141,7 @@ def files_of(folder: Path) -> list[Path]:
 def read_batches(folder: Path, after_seq: int) -> Iterator[list[str]]:
     """Lines after `after_seq`, as they stand on the disk, whatever has become of them."""
     files = files_of(folder)
-    for path, following in zip(files, [*files[1:], None], strict=True):
+    for path, following in zip_longest(files, files[1:]):
         if following is not None and _first_seq(following) <= after_seq + 1:
             continue
         yield from _batches(path, skip_lines=max(0, after_seq + 1 - _first_seq(path)))

@@ -68,6 +68,11 @@ async def test_concurrent_appends_are_all_there_in_one_chain(tmp_path: Path) -> 
         assert Point(found.last_seq, found.last_hash) == log.head()
 
 
+async def test_a_log_with_no_records_yet_is_read_as_empty(tmp_path: Path) -> None:
+    async with running(tmp_path / "audit") as log:
+        assert await lines_of(log) == []
+
+
 async def test_an_appended_record_is_on_the_disk_before_the_caller_goes_on(tmp_path: Path) -> None:
     async with running(tmp_path) as log:
         for number in range(1, 20):
