@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from multicloud.errors import McError
 from nodeagent.install.places import Places
 from nodeagent.install.service import Service
 
@@ -28,10 +29,17 @@ def uninstall(
 
 
 def _remove(path: Path, say: Callable[[str], None]) -> None:
-    if path.is_symlink() or path.is_file():
-        path.unlink()
-    elif path.is_dir():
-        shutil.rmtree(path)
-    else:
-        return
+    try:
+        if path.is_symlink() or path.is_file():
+            path.unlink()
+        elif path.is_dir():
+            shutil.rmtree(path)
+        else:
+            return
+    except OSError as error:
+        raise McError(
+            "FAILED",
+            f"{error.filename or path} cannot be removed: {error.strerror}",
+            next="mend it and run it again, as root: sudo nodeagentd uninstall",
+        ) from error
     say(f"{path} is removed")

@@ -4,6 +4,8 @@ import os
 import shutil
 import stat
 import subprocess
+import sys
+import tempfile
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -220,6 +222,29 @@ def test_a_link_to_the_state_is_removed_and_not_followed(tmp_path: Path) -> None
     uninstall(there.places, None, there.said.append, purge=True)
     assert (elsewhere / "precious").exists()
     assert not there.places.states[0].is_symlink()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="not run: needs root to become another user")
+def test_who_may_not_remove_it_is_told_so(tmp_path: Path) -> None:
+    """As another user, in a process of its own, which may not change the folder of this one."""
+    there = world(Path(tempfile.mkdtemp(dir="/var/tmp")))
+    try:
+        there.places.root.chmod(0o755)
+        there.places.opt.mkdir(parents=True)
+        code = (
+            "from pathlib import Path; from nodeagent.install.places import Places\n"
+            "from nodeagent.install.uninstall import uninstall\n"
+            "from multicloud.errors import McError\nimport os\nos.setresuid(65534, 65534, 65534)\n"
+            f"try: uninstall(Places(Path({str(there.places.root)!r})), None, print, purge=False)\n"
+            "except McError as error: print(error, error.next)\n"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert f"{there.places.opt} cannot be removed: Permission denied" in done.stdout, (
+            done.stderr
+        )
+        assert "sudo nodeagentd uninstall" in done.stdout
+    finally:
+        shutil.rmtree(there.places.root)
 
 
 def test_without_systemd_nothing_is_started_and_the_files_are_the_same(
