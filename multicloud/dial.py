@@ -51,7 +51,7 @@ async def dial(
 ) -> Connection:
     """A connection that stands, or the reason why there is none."""
     if not endpoint.id:
-        shown = await shown_by(endpoint.address, credentials.ca_pem, connect_timeout_s)
+        shown = await shown_by(endpoint.address, credentials, connect_timeout_s)
         node_id = _node_id(shown, endpoint.address, cluster)
         endpoint = Endpoint(node_id, endpoint.name, endpoint.address)
     dns_name = f"{endpoint.id}.node.{cluster}"

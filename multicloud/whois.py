@@ -1,7 +1,9 @@
 """Who is at an address, and why a connection to it failed, in a sentence that says what to do."""
 
 import asyncio
+import os
 import ssl
+import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -25,19 +27,20 @@ class Shown:
     uris: tuple[str, ...]
 
 
-async def who_is(address: str, ca_pem: bytes, timeout_s: float) -> bytes:
+async def who_is(address: str, credentials: Credentials, timeout_s: float) -> bytes:
     """The certificate (DER) of whoever is at the address, once a CA that counts has issued it.
 
-    It does not insist on a name and shows no certificate, so nothing can be asked yet.
+    It does not insist on a name, so nothing can be asked yet. It shows its own certificate:
+    whoever shows none stands in the other's audit log as refused.
     """
-    return (await shown_by(address, ca_pem, timeout_s)).der
+    return (await shown_by(address, credentials, timeout_s)).der
 
 
-async def shown_by(address: str, ca_pem: bytes, timeout_s: float) -> Shown:
+async def shown_by(address: str, credentials: Credentials, timeout_s: float) -> Shown:
     host, port = split(address)
     try:
         async with asyncio.timeout(timeout_s):
-            return await _handshake(host, port, _context(ca_pem), timeout_s)
+            return await _handshake(host, port, _context(credentials), timeout_s)
     except TimeoutError as error:
         raise McError(
             "UNREACHABLE",
@@ -86,18 +89,32 @@ async def _handshake(host: str, port: int, context: ssl.SSLContext, timeout_s: f
             tuple(value for kind, value in names if kind == "URI"),
         )
     finally:
-        # Without a certificate of ours the node hangs up; there is nobody to say goodbye to.
-        writer.transport.abort()
+        writer.transport.abort()  # Nothing was asked, so there is nothing to end well.
 
 
-def _context(ca_pem: bytes) -> ssl.SSLContext:
+def _context(credentials: Credentials) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.check_hostname = False  # To learn the name is the purpose.
     context.verify_mode = ssl.CERT_REQUIRED
-    context.load_verify_locations(cadata=ca_pem.decode("ascii"))
+    context.load_verify_locations(cadata=credentials.ca_pem.decode("ascii"))
+    _show(context, credentials.certificate_pem + credentials.key_pem)
     context.set_alpn_protocols(["h2"])
     return context
+
+
+def _show(context: ssl.SSLContext, certificate_and_key: bytes) -> None:
+    """OpenSSL takes a key from a file only; where the system allows, one that is in no folder."""
+    if hasattr(os, "memfd_create"):
+        with os.fdopen(os.memfd_create("identity", os.MFD_CLOEXEC), "wb") as file:
+            file.write(certificate_and_key)
+            file.flush()
+            context.load_cert_chain(f"/proc/self/fd/{file.fileno()}")
+        return
+    with tempfile.NamedTemporaryFile() as file:  # 0600, and gone with the block.
+        file.write(certificate_and_key)
+        file.flush()
+        context.load_cert_chain(file.name)
 
 
 def _untrusted(address: str, error: ssl.SSLCertVerificationError) -> McError:
@@ -125,7 +142,7 @@ async def diagnose(
 ) -> McError:
     """Why `dns_name` cannot be reached at the address. Looks for itself: gRPC's words are vague."""
     try:
-        shown = await shown_by(address, credentials.ca_pem, timeout_s)
+        shown = await shown_by(address, credentials, timeout_s)
     except McError as error:
         return error
     if dns_name not in shown.dns_names:

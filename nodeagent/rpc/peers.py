@@ -37,7 +37,7 @@ class Peers:
 
     async def who_is(self, address: str, timeout_s: float) -> Holder:
         """The node behind an address, by the certificate that it shows."""
-        holder = read_certificate(await who_is(address, self.credentials().ca_pem, timeout_s))
+        holder = read_certificate(await who_is(address, self.credentials(), timeout_s))
         if holder.identity.kind != "node" or holder.identity.cluster != self.cluster:
             said = f"{address} is {holder.identity.uri}, not a node of {self.cluster}"
             raise McError("WRONG_PEER", said)

@@ -42,6 +42,14 @@ async def test_one_address_is_enough_for_both_to_know_each_other(
     assert all(node.state == ALIVE for node in answer.nodes)
 
 
+async def test_finding_out_who_is_at_an_address_is_no_refused_caller(
+    pair: tuple[Running, Running], capfd: pytest.CaptureFixture[str]
+) -> None:
+    first, second = pair
+    await until(lambda: seen(second, first) == ALIVE)
+    assert "Handshake failed" not in capfd.readouterr().err
+
+
 async def test_a_round_trip_is_measured_and_the_clocks_are_compared(
     pair: tuple[Running, Running],
 ) -> None:

@@ -162,16 +162,20 @@ async def test_a_server_whose_certificate_runs_out_is_told_from_others(
     assert running.address in error.message
 
 
+def mine(authority: Authority) -> Credentials:
+    return operator(authority).credentials(authority)
+
+
 async def test_who_is_at_an_address_can_be_asked_first(
     server: Server, authority: Authority
 ) -> None:
-    holder = read_certificate(await who_is(server.address, ca_pem(authority.trust), TIMEOUT_S))
+    holder = read_certificate(await who_is(server.address, mine(authority), TIMEOUT_S))
     assert holder == server.identity.holder
 
 
 async def test_who_is_believes_no_other_ca(server: Server, stranger: Authority) -> None:
     with pytest.raises(McError, match="not of this cluster") as refused:
-        await who_is(server.address, ca_pem(stranger.trust), TIMEOUT_S)
+        await who_is(server.address, mine(stranger), TIMEOUT_S)
     assert refused.value.reason == "WRONG_PEER"
 
 
@@ -207,7 +211,7 @@ async def test_what_is_no_node_is_named(
     async with await asyncio.start_server(handler, "127.0.0.1", 0) as other:
         port = other.sockets[0].getsockname()[1]
         with pytest.raises(McError, match=said) as refused:
-            await who_is(f"127.0.0.1:{port}", ca_pem(authority.trust), timeout_s)
+            await who_is(f"127.0.0.1:{port}", mine(authority), timeout_s)
     assert refused.value.reason == "UNREACHABLE"
 
 
@@ -215,14 +219,14 @@ async def test_where_nothing_listens_is_named(authority: Authority) -> None:
     async with await asyncio.start_server(hangs_up, "127.0.0.1", 0) as gone:
         port = gone.sockets[0].getsockname()[1]
     with pytest.raises(McError, match="nothing listens") as refused:
-        await who_is(f"127.0.0.1:{port}", ca_pem(authority.trust), TIMEOUT_S)
+        await who_is(f"127.0.0.1:{port}", mine(authority), TIMEOUT_S)
     assert refused.value.reason == "UNREACHABLE"
 
 
 async def test_a_renewed_certificate_is_shown_without_a_restart(
     server: Server, authority: Authority
 ) -> None:
-    trust = ca_pem(authority.trust)
+    trust = mine(authority)
     before = read_certificate(await who_is(server.address, trust, TIMEOUT_S))
     own = server.identity.holder.identity
     server.identity.install(
