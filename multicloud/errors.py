@@ -62,7 +62,6 @@ REASONS: Mapping[str, Reason] = {
     "TOO_BUSY": Reason("RESOURCE_EXHAUSTED", 1, _H, "try again after the delay given"),
     "TOO_LARGE": Reason("RESOURCE_EXHAUSTED", 1, _N, "send less at once"),
     "STALLED": Reason("ABORTED", 1, _H, "try again; the stream stood still for too long"),
-    "NO_DEADLINE": Reason("INVALID_ARGUMENT", 1, _N, "set a deadline on the call"),
     # States
     "AUDIT_UNWRITABLE": Reason("FAILED_PRECONDITION", 1, _E, "free the disk or mend the permissions of the audit log; until then nothing is changed"),
     "UNSUPPORTED": Reason("UNIMPLEMENTED", 1, _N, "upgrade the node that answered"),
