@@ -37,14 +37,14 @@ check: setup ## Format, lint, types, import layers, proto lint and drift.
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python tools/protos.py check
+	$(BIN)/python -m tools.protos check
 
 fmt: setup ## Formats the code and mends what lint can mend.
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 protos: setup ## Generates multicloud/v1 from protos/.
-	$(BIN)/python tools/protos.py generate
+	$(BIN)/python -m tools.protos generate
 
 clean: ## Removes what the other targets made.
 	rm -rf $(VENV) .dev .dev-config site build dist

@@ -1,6 +1,6 @@
 """The rules of the house that no linter knows, as pure functions over a file's text.
 
-    python tools/house.py
+    python -m tools.house
 Each fault names the file, the line, the rule and what to do. `tests/unit/test_house.py` keeps them.
 """
 

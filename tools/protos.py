@@ -1,8 +1,8 @@
 """Generates multicloud/v1 from protos/, says whether it has drifted, and lints the API.
 
-    python tools/protos.py generate | check | freeze
-`check` regenerates into a temporary folder and compares; `freeze` writes the
-descriptor set that the test for breaking changes compares against.
+    python -m tools.protos generate | check | freeze
+`check` regenerates into a temporary folder and compares, lints, and names what breaks against
+`protos/baseline.binpb`; `freeze` writes that file, which is the API as it was promised.
 """
 
 import filecmp
@@ -17,10 +17,18 @@ from pathlib import Path
 
 from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorSet
 
+from tools.breaking import breaks
+
 ROOT = Path(__file__).resolve().parent.parent
 PROTOS = ROOT / "protos"
 GENERATED = ROOT / "multicloud" / "v1"
 BASELINE = PROTOS / "baseline.binpb"
+
+# Until jobs run on it the API may break, and says so.
+BREAKING = (
+    "the API broke against protos/baseline.binpb. Better: keep what was there, reserve what goes."
+    " Where it must break: say it in CHANGELOG.md, then `python -m tools.protos freeze`"
+)
 
 
 def sources() -> list[str]:
@@ -112,6 +120,10 @@ def lint_message(where: str, message: DescriptorProto) -> Iterator[str]:
             yield f"{where}: {message.name} must have page_size and page_token, or neither"
 
 
+def frozen() -> FileDescriptorSet:
+    return FileDescriptorSet.FromString(BASELINE.read_bytes())
+
+
 def main(argv: list[str]) -> int:
     match argv:
         case ["generate"]:
@@ -124,7 +136,9 @@ def main(argv: list[str]) -> int:
             BASELINE.write_bytes(api.SerializeToString(deterministic=True))
             return 0
         case ["check"]:
-            faults = [*drift(), *lint(descriptors())]
+            api = descriptors()
+            broken = breaks(frozen(), api)
+            faults = [*drift(), *lint(api), *broken, *([BREAKING] if broken else [])]
             print("\n".join(faults) or "protos: generated code is current, the API is clean")
             return 1 if faults else 0
     print(__doc__)
