@@ -50,19 +50,19 @@ class Ca:
         return one.ca_serial == self.issuer_serial
 
     def revocation_of(
-        self, identity: str, serial: str, issued_unix_s: int
+        self, identity: str, serial: str, not_before_unix_s: int
     ) -> peer_pb2.Revocation | None:
-        """What already voids this certificate of the identity, or all that it had until then."""
+        """What already voids this certificate of the identity, or all of its time."""
         for one in self.authority.revocations:
             if one.identity == identity and (
                 (serial and one.serial == serial)
-                or (not one.serial and one.revoked_unix_s >= issued_unix_s)
+                or (not one.serial and one.revoked_unix_s >= not_before_unix_s)
             ):
                 return one
         return None
 
     def is_revoked(self, one: Issued) -> bool:
-        return self.revocation_of(one.identity, one.serial, one.issued_unix_s) is not None
+        return self.revocation_of(one.identity, one.serial, one.not_before_unix_s) is not None
 
     def nodes(self) -> list[Issued]:
         """The nodes that belong to the cluster."""
@@ -78,15 +78,15 @@ class Ca:
         identity = Identity.operator(self.cluster, name)
         key, now = new_key(), time.time()
         pem = self.authority.issue(identity, name, roles, key.public_key(), days, now)
-        return pem, key_pem(key), self.record(pem, name, now)
+        return pem, key_pem(key), self.record(pem, name)
 
-    def record(self, certificate_pem: bytes, name: str, now_unix_s: float) -> Issued:
+    def record(self, certificate_pem: bytes, name: str) -> Issued:
         holder = read_certificate(certificate_pem)
         return Issued(
             identity=holder.identity.uri,
             name=name,
             serial=holder.serial,
-            issued_unix_s=int(now_unix_s),
+            not_before_unix_s=holder.not_before_unix_s,
             not_after_unix_s=holder.not_after_unix_s,
             ca_serial=self.issuer_serial,
             roles=tuple(sorted(holder.roles)),

@@ -17,7 +17,7 @@ class Issued:
     identity: str
     name: str  # What people call it.
     serial: str
-    issued_unix_s: int
+    not_before_unix_s: int
     not_after_unix_s: int
     ca_serial: str  # Of the CA that signed: after a rotation this tells who is left behind.
     roles: tuple[str, ...] = ()

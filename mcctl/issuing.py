@@ -65,8 +65,8 @@ def issue_node(ca: Ca, wanted: NodeWanted, out: Path) -> tuple[NodeBundle, Issue
         address=wanted.address,
         watch_address=wanted.watch,
         join=join,
-        # The first one opens the council. A cluster that has others has been opened already.
-        founder=not others,
+        # The first one opens the council, once; a revoked one may have done so already.
+        founder=all(one.name == wanted.name for one in ca.issued.nodes()),
         certificate_pem=certificate,
         key_pem=key_pem(key),
         trust=ca.authority.trust,
@@ -74,7 +74,7 @@ def issue_node(ca: Ca, wanted: NodeWanted, out: Path) -> tuple[NodeBundle, Issue
         cluster_key=None if wanted.storage_only else ca.authority.cluster_key,
     )
     record = replace(
-        ca.record(certificate, wanted.name, now),
+        ca.record(certificate, wanted.name),
         cloud=wanted.cloud,
         region=wanted.region,
         zone=wanted.zone,

@@ -55,12 +55,12 @@ async def _renew_node(ca: Ca, client: Client, node: Issued, days: float) -> str:
     await client.admin.InstallCertificate(
         admin_pb2.InstallCertificateRequest(node=node.id, certificate=pem)
     )
-    record = ca.record(pem, node.name, now)
+    record = ca.record(pem, node.name)
     ca.issued.add(
         replace(
             node,
             serial=record.serial,
-            issued_unix_s=record.issued_unix_s,
+            not_before_unix_s=record.not_before_unix_s,
             not_after_unix_s=record.not_after_unix_s,
             ca_serial=record.ca_serial,
         )
@@ -95,7 +95,7 @@ def renew_own(ca: Ca, context: Context, days: float = OPERATOR_DAYS) -> Context:
     renewed = replace(
         context, certificate_pem=pem, key_pem=key_pem(key), trust_json=ca.trust_json()
     )
-    ca.issued.add(ca.record(pem, name, now))
+    ca.issued.add(ca.record(pem, name))
     ca.contexts.save(renewed)
     return renewed
 

@@ -86,7 +86,7 @@ def _identity(ca: Ca, who: str) -> Identity:
 
 def _before(ca: Ca, identity: Identity, serial: str) -> peer_pb2.Revocation | None:
     newest = next((one for one in ca.issued.latest() if one.identity == identity.uri), None)
-    return ca.revocation_of(identity.uri, serial, newest.issued_unix_s if newest else 0)
+    return ca.revocation_of(identity.uri, serial, newest.not_before_unix_s if newest else 0)
 
 
 def _is_own(context: Context, identity: Identity) -> bool:
