@@ -73,11 +73,20 @@ def test_a_revocation_signed_by_another_ca_is_refused(
 
 
 def test_fields_cannot_be_moved_into_each_other(authority: Authority) -> None:
-    """The signed bytes hold each field's length: a serial is not the head of a reason."""
-    revocation = authority.revoke(ADA, "ab", "cd", time.time())
-    revocation.serial, revocation.reason = "abc", "d"
-    with pytest.raises(McError):
+    """The signed bytes hold each field's length: the head of a serial is not the end of a name."""
+    revocation = authority.revoke(ADA, "b1", "left", time.time())
+    revocation.identity, revocation.serial = ADA + "b", "1"
+    with pytest.raises(McError, match="not signed"):
         verify_revocation(revocation, authority.trust)
+
+
+def test_a_revocation_counts_in_its_own_cluster_only(authority: Authority) -> None:
+    revocation = authority.revoke(ADA, "", "left", time.time())
+    other = peer_pb2.TrustBundle()
+    other.CopyFrom(authority.trust)
+    other.cluster = "test"
+    with pytest.raises(McError, match="cluster test"):
+        verify_revocation(revocation, other)
 
 
 def test_one_forged_revocation_spoils_the_whole_call(

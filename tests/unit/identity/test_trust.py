@@ -105,6 +105,11 @@ def test_a_certificate_counts_by_ca_cluster_and_time(
     with pytest.raises(McError) as caught:
         verify_certificate(good, stranger.trust, now)
     assert caught.value.reason == "UNTRUSTED"
+    elsewhere = peer_pb2.TrustBundle()
+    elsewhere.CopyFrom(authority.trust)
+    elsewhere.cluster = "test"
+    with pytest.raises(McError, match="cluster test"):
+        verify_certificate(good, elsewhere, now)
     for wrong in (now - 3600, now + 31 * 86400):
         with pytest.raises(McError) as caught:
             verify_certificate(good, authority.trust, wrong)
