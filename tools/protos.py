@@ -94,7 +94,9 @@ def lint(api: FileDescriptorSet) -> Iterator[str]:
                 yield f"{where}: service {service.name} must end in Service"
             if (6, s) not in comments:
                 yield f"{where}: service {service.name} needs a comment"
-            for method in service.method:
+            for m, method in enumerate(service.method):
+                if (6, s, 2, m) not in comments:
+                    yield f"{where}: {service.name}.{method.name} needs a comment"
                 for kind, got in (("Request", method.input_type), ("Response", method.output_type)):
                     want = f".{file.package}.{method.name}{kind}"
                     if got != want:

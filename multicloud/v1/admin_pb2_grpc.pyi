@@ -40,10 +40,13 @@ class AdminServiceStub:
     GetStatus: _grpc.UnaryUnaryMultiCallable[_admin_pb2.GetStatusRequest, _admin_pb2.GetStatusResponse]
     """GetStatus is the one screen: is all data safe, and if not, what is not."""
     ListNodes: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ListNodesRequest, _admin_pb2.ListNodesResponse]
+    """ListNodes gives every member as this node sees it."""
     GetNode: _grpc.UnaryUnaryMultiCallable[_admin_pb2.GetNodeRequest, _admin_pb2.GetNodeResponse]
+    """GetNode gives one member as this node sees it."""
     DrainNode: _grpc.UnaryUnaryMultiCallable[_admin_pb2.DrainNodeRequest, _admin_pb2.DrainNodeResponse]
     """DrainNode stops new placement and moves the data away."""
     UndrainNode: _grpc.UnaryUnaryMultiCallable[_admin_pb2.UndrainNodeRequest, _admin_pb2.UndrainNodeResponse]
+    """UndrainNode lets data be placed there again."""
     RemoveNode: _grpc.UnaryUnaryMultiCallable[_admin_pb2.RemoveNodeRequest, _admin_pb2.RemoveNodeResponse]
     """RemoveNode decides that a node never comes back."""
     GetRtt: _grpc.UnaryUnaryMultiCallable[_admin_pb2.GetRttRequest, _admin_pb2.GetRttResponse]
@@ -69,6 +72,7 @@ class AdminServiceStub:
     AddRevocations: _grpc.UnaryUnaryMultiCallable[_admin_pb2.AddRevocationsRequest, _admin_pb2.AddRevocationsResponse]
     """AddRevocations spreads to every node and ends open connections."""
     ListRevocations: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ListRevocationsRequest, _admin_pb2.ListRevocationsResponse]
+    """ListRevocations gives every revocation that this node knows."""
     ReadAudit: _grpc.UnaryStreamMultiCallable[_admin_pb2.ReadAuditRequest, _admin_pb2.ReadAuditResponse]
     """ReadAudit streams a node's audit log as it is on its disk."""
     ListAuditHeads: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ListAuditHeadsRequest, _admin_pb2.ListAuditHeadsResponse]
@@ -84,10 +88,13 @@ class AdminServiceAsyncStub(AdminServiceStub):
     GetStatus: _aio.UnaryUnaryMultiCallable[_admin_pb2.GetStatusRequest, _admin_pb2.GetStatusResponse]  # type: ignore[assignment]
     """GetStatus is the one screen: is all data safe, and if not, what is not."""
     ListNodes: _aio.UnaryUnaryMultiCallable[_admin_pb2.ListNodesRequest, _admin_pb2.ListNodesResponse]  # type: ignore[assignment]
+    """ListNodes gives every member as this node sees it."""
     GetNode: _aio.UnaryUnaryMultiCallable[_admin_pb2.GetNodeRequest, _admin_pb2.GetNodeResponse]  # type: ignore[assignment]
+    """GetNode gives one member as this node sees it."""
     DrainNode: _aio.UnaryUnaryMultiCallable[_admin_pb2.DrainNodeRequest, _admin_pb2.DrainNodeResponse]  # type: ignore[assignment]
     """DrainNode stops new placement and moves the data away."""
     UndrainNode: _aio.UnaryUnaryMultiCallable[_admin_pb2.UndrainNodeRequest, _admin_pb2.UndrainNodeResponse]  # type: ignore[assignment]
+    """UndrainNode lets data be placed there again."""
     RemoveNode: _aio.UnaryUnaryMultiCallable[_admin_pb2.RemoveNodeRequest, _admin_pb2.RemoveNodeResponse]  # type: ignore[assignment]
     """RemoveNode decides that a node never comes back."""
     GetRtt: _aio.UnaryUnaryMultiCallable[_admin_pb2.GetRttRequest, _admin_pb2.GetRttResponse]  # type: ignore[assignment]
@@ -113,6 +120,7 @@ class AdminServiceAsyncStub(AdminServiceStub):
     AddRevocations: _aio.UnaryUnaryMultiCallable[_admin_pb2.AddRevocationsRequest, _admin_pb2.AddRevocationsResponse]  # type: ignore[assignment]
     """AddRevocations spreads to every node and ends open connections."""
     ListRevocations: _aio.UnaryUnaryMultiCallable[_admin_pb2.ListRevocationsRequest, _admin_pb2.ListRevocationsResponse]  # type: ignore[assignment]
+    """ListRevocations gives every revocation that this node knows."""
     ReadAudit: _aio.UnaryStreamMultiCallable[_admin_pb2.ReadAuditRequest, _admin_pb2.ReadAuditResponse]  # type: ignore[assignment]
     """ReadAudit streams a node's audit log as it is on its disk."""
     ListAuditHeads: _aio.UnaryUnaryMultiCallable[_admin_pb2.ListAuditHeadsRequest, _admin_pb2.ListAuditHeadsResponse]  # type: ignore[assignment]
@@ -136,14 +144,16 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _admin_pb2.ListNodesRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_admin_pb2.ListNodesResponse, _abc.Awaitable[_admin_pb2.ListNodesResponse]]: ...
+    ) -> _typing.Union[_admin_pb2.ListNodesResponse, _abc.Awaitable[_admin_pb2.ListNodesResponse]]:
+        """ListNodes gives every member as this node sees it."""
 
     @_abc_1.abstractmethod
     def GetNode(
         self,
         request: _admin_pb2.GetNodeRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_admin_pb2.GetNodeResponse, _abc.Awaitable[_admin_pb2.GetNodeResponse]]: ...
+    ) -> _typing.Union[_admin_pb2.GetNodeResponse, _abc.Awaitable[_admin_pb2.GetNodeResponse]]:
+        """GetNode gives one member as this node sees it."""
 
     @_abc_1.abstractmethod
     def DrainNode(
@@ -158,7 +168,8 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _admin_pb2.UndrainNodeRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_admin_pb2.UndrainNodeResponse, _abc.Awaitable[_admin_pb2.UndrainNodeResponse]]: ...
+    ) -> _typing.Union[_admin_pb2.UndrainNodeResponse, _abc.Awaitable[_admin_pb2.UndrainNodeResponse]]:
+        """UndrainNode lets data be placed there again."""
 
     @_abc_1.abstractmethod
     def RemoveNode(
@@ -249,7 +260,8 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _admin_pb2.ListRevocationsRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_admin_pb2.ListRevocationsResponse, _abc.Awaitable[_admin_pb2.ListRevocationsResponse]]: ...
+    ) -> _typing.Union[_admin_pb2.ListRevocationsResponse, _abc.Awaitable[_admin_pb2.ListRevocationsResponse]]:
+        """ListRevocations gives every revocation that this node knows."""
 
     @_abc_1.abstractmethod
     def ReadAudit(

@@ -72,7 +72,8 @@ class InsightServiceServicer:
     """
 
     def QueryHistory(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """QueryHistory gives the samples of a metric over a time.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -92,19 +93,22 @@ class InsightServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListAlerts(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """ListAlerts gives what is firing, and what was.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SilenceAlert(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """SilenceAlert keeps an alert quiet until a time.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ResolveAlert(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """ResolveAlert says that a person has dealt with it.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')

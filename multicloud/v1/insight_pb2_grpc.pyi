@@ -36,13 +36,17 @@ class InsightServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> InsightServiceAsyncStub: ...
     QueryHistory: _grpc.UnaryUnaryMultiCallable[_insight_pb2.QueryHistoryRequest, _insight_pb2.QueryHistoryResponse]
+    """QueryHistory gives the samples of a metric over a time."""
     GetTrace: _grpc.UnaryUnaryMultiCallable[_insight_pb2.GetTraceRequest, _insight_pb2.GetTraceResponse]
     """GetTrace collects a trace's spans from the rings of all nodes."""
     WatchEvents: _grpc.UnaryStreamMultiCallable[_insight_pb2.WatchEventsRequest, _insight_pb2.WatchEventsResponse]
     """WatchEvents streams what happens, from a sequence number on."""
     ListAlerts: _grpc.UnaryUnaryMultiCallable[_insight_pb2.ListAlertsRequest, _insight_pb2.ListAlertsResponse]
+    """ListAlerts gives what is firing, and what was."""
     SilenceAlert: _grpc.UnaryUnaryMultiCallable[_insight_pb2.SilenceAlertRequest, _insight_pb2.SilenceAlertResponse]
+    """SilenceAlert keeps an alert quiet until a time."""
     ResolveAlert: _grpc.UnaryUnaryMultiCallable[_insight_pb2.ResolveAlertRequest, _insight_pb2.ResolveAlertResponse]
+    """ResolveAlert says that a person has dealt with it."""
 
 @_typing.type_check_only
 class InsightServiceAsyncStub(InsightServiceStub):
@@ -50,13 +54,17 @@ class InsightServiceAsyncStub(InsightServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     QueryHistory: _aio.UnaryUnaryMultiCallable[_insight_pb2.QueryHistoryRequest, _insight_pb2.QueryHistoryResponse]  # type: ignore[assignment]
+    """QueryHistory gives the samples of a metric over a time."""
     GetTrace: _aio.UnaryUnaryMultiCallable[_insight_pb2.GetTraceRequest, _insight_pb2.GetTraceResponse]  # type: ignore[assignment]
     """GetTrace collects a trace's spans from the rings of all nodes."""
     WatchEvents: _aio.UnaryStreamMultiCallable[_insight_pb2.WatchEventsRequest, _insight_pb2.WatchEventsResponse]  # type: ignore[assignment]
     """WatchEvents streams what happens, from a sequence number on."""
     ListAlerts: _aio.UnaryUnaryMultiCallable[_insight_pb2.ListAlertsRequest, _insight_pb2.ListAlertsResponse]  # type: ignore[assignment]
+    """ListAlerts gives what is firing, and what was."""
     SilenceAlert: _aio.UnaryUnaryMultiCallable[_insight_pb2.SilenceAlertRequest, _insight_pb2.SilenceAlertResponse]  # type: ignore[assignment]
+    """SilenceAlert keeps an alert quiet until a time."""
     ResolveAlert: _aio.UnaryUnaryMultiCallable[_insight_pb2.ResolveAlertRequest, _insight_pb2.ResolveAlertResponse]  # type: ignore[assignment]
+    """ResolveAlert says that a person has dealt with it."""
 
 class InsightServiceServicer(metaclass=_abc_1.ABCMeta):
     """InsightService is answered by any node, for itself or for all it can reach."""
@@ -66,7 +74,8 @@ class InsightServiceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _insight_pb2.QueryHistoryRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_insight_pb2.QueryHistoryResponse, _abc.Awaitable[_insight_pb2.QueryHistoryResponse]]: ...
+    ) -> _typing.Union[_insight_pb2.QueryHistoryResponse, _abc.Awaitable[_insight_pb2.QueryHistoryResponse]]:
+        """QueryHistory gives the samples of a metric over a time."""
 
     @_abc_1.abstractmethod
     def GetTrace(
@@ -89,20 +98,23 @@ class InsightServiceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _insight_pb2.ListAlertsRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_insight_pb2.ListAlertsResponse, _abc.Awaitable[_insight_pb2.ListAlertsResponse]]: ...
+    ) -> _typing.Union[_insight_pb2.ListAlertsResponse, _abc.Awaitable[_insight_pb2.ListAlertsResponse]]:
+        """ListAlerts gives what is firing, and what was."""
 
     @_abc_1.abstractmethod
     def SilenceAlert(
         self,
         request: _insight_pb2.SilenceAlertRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_insight_pb2.SilenceAlertResponse, _abc.Awaitable[_insight_pb2.SilenceAlertResponse]]: ...
+    ) -> _typing.Union[_insight_pb2.SilenceAlertResponse, _abc.Awaitable[_insight_pb2.SilenceAlertResponse]]:
+        """SilenceAlert keeps an alert quiet until a time."""
 
     @_abc_1.abstractmethod
     def ResolveAlert(
         self,
         request: _insight_pb2.ResolveAlertRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_insight_pb2.ResolveAlertResponse, _abc.Awaitable[_insight_pb2.ResolveAlertResponse]]: ...
+    ) -> _typing.Union[_insight_pb2.ResolveAlertResponse, _abc.Awaitable[_insight_pb2.ResolveAlertResponse]]:
+        """ResolveAlert says that a person has dealt with it."""
 
 def add_InsightServiceServicer_to_server(servicer: InsightServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -42,13 +42,19 @@ class JobServiceStub:
     same body is the same job; with another body it is refused.
     """
     GetJob: _grpc.UnaryUnaryMultiCallable[_job_pb2.GetJobRequest, _job_pb2.GetJobResponse]
+    """GetJob tells where a job stands."""
     ListJobs: _grpc.UnaryUnaryMultiCallable[_job_pb2.ListJobsRequest, _job_pb2.ListJobsResponse]
+    """ListJobs gives the jobs of the states asked for, or all."""
     WatchJob: _grpc.UnaryStreamMultiCallable[_job_pb2.WatchJobRequest, _job_pb2.WatchJobResponse]
     """WatchJob sends the state now and at every change, until the job has ended."""
     PauseJob: _grpc.UnaryUnaryMultiCallable[_job_pb2.PauseJobRequest, _job_pb2.PauseJobResponse]
+    """PauseJob starts no new task; what runs is finished."""
     ResumeJob: _grpc.UnaryUnaryMultiCallable[_job_pb2.ResumeJobRequest, _job_pb2.ResumeJobResponse]
+    """ResumeJob goes on where a pause or an absent source stopped it."""
     CancelJob: _grpc.UnaryUnaryMultiCallable[_job_pb2.CancelJobRequest, _job_pb2.CancelJobResponse]
+    """CancelJob ends a job for good. What is safe already stays."""
     RetryJob: _grpc.UnaryUnaryMultiCallable[_job_pb2.RetryJobRequest, _job_pb2.RetryJobResponse]
+    """RetryJob runs the failed tasks of a job again."""
     GetReceipt: _grpc.UnaryStreamMultiCallable[_job_pb2.GetReceiptRequest, _job_pb2.GetReceiptResponse]
     """GetReceipt streams the proof of a job: totals first, then every chunk."""
     ListQuarantine: _grpc.UnaryUnaryMultiCallable[_job_pb2.ListQuarantineRequest, _job_pb2.ListQuarantineResponse]
@@ -66,13 +72,19 @@ class JobServiceAsyncStub(JobServiceStub):
     same body is the same job; with another body it is refused.
     """
     GetJob: _aio.UnaryUnaryMultiCallable[_job_pb2.GetJobRequest, _job_pb2.GetJobResponse]  # type: ignore[assignment]
+    """GetJob tells where a job stands."""
     ListJobs: _aio.UnaryUnaryMultiCallable[_job_pb2.ListJobsRequest, _job_pb2.ListJobsResponse]  # type: ignore[assignment]
+    """ListJobs gives the jobs of the states asked for, or all."""
     WatchJob: _aio.UnaryStreamMultiCallable[_job_pb2.WatchJobRequest, _job_pb2.WatchJobResponse]  # type: ignore[assignment]
     """WatchJob sends the state now and at every change, until the job has ended."""
     PauseJob: _aio.UnaryUnaryMultiCallable[_job_pb2.PauseJobRequest, _job_pb2.PauseJobResponse]  # type: ignore[assignment]
+    """PauseJob starts no new task; what runs is finished."""
     ResumeJob: _aio.UnaryUnaryMultiCallable[_job_pb2.ResumeJobRequest, _job_pb2.ResumeJobResponse]  # type: ignore[assignment]
+    """ResumeJob goes on where a pause or an absent source stopped it."""
     CancelJob: _aio.UnaryUnaryMultiCallable[_job_pb2.CancelJobRequest, _job_pb2.CancelJobResponse]  # type: ignore[assignment]
+    """CancelJob ends a job for good. What is safe already stays."""
     RetryJob: _aio.UnaryUnaryMultiCallable[_job_pb2.RetryJobRequest, _job_pb2.RetryJobResponse]  # type: ignore[assignment]
+    """RetryJob runs the failed tasks of a job again."""
     GetReceipt: _aio.UnaryStreamMultiCallable[_job_pb2.GetReceiptRequest, _job_pb2.GetReceiptResponse]  # type: ignore[assignment]
     """GetReceipt streams the proof of a job: totals first, then every chunk."""
     ListQuarantine: _aio.UnaryUnaryMultiCallable[_job_pb2.ListQuarantineRequest, _job_pb2.ListQuarantineResponse]  # type: ignore[assignment]
@@ -104,14 +116,16 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _job_pb2.GetJobRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_job_pb2.GetJobResponse, _abc.Awaitable[_job_pb2.GetJobResponse]]: ...
+    ) -> _typing.Union[_job_pb2.GetJobResponse, _abc.Awaitable[_job_pb2.GetJobResponse]]:
+        """GetJob tells where a job stands."""
 
     @_abc_1.abstractmethod
     def ListJobs(
         self,
         request: _job_pb2.ListJobsRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_job_pb2.ListJobsResponse, _abc.Awaitable[_job_pb2.ListJobsResponse]]: ...
+    ) -> _typing.Union[_job_pb2.ListJobsResponse, _abc.Awaitable[_job_pb2.ListJobsResponse]]:
+        """ListJobs gives the jobs of the states asked for, or all."""
 
     @_abc_1.abstractmethod
     def WatchJob(
@@ -126,28 +140,32 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _job_pb2.PauseJobRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_job_pb2.PauseJobResponse, _abc.Awaitable[_job_pb2.PauseJobResponse]]: ...
+    ) -> _typing.Union[_job_pb2.PauseJobResponse, _abc.Awaitable[_job_pb2.PauseJobResponse]]:
+        """PauseJob starts no new task; what runs is finished."""
 
     @_abc_1.abstractmethod
     def ResumeJob(
         self,
         request: _job_pb2.ResumeJobRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_job_pb2.ResumeJobResponse, _abc.Awaitable[_job_pb2.ResumeJobResponse]]: ...
+    ) -> _typing.Union[_job_pb2.ResumeJobResponse, _abc.Awaitable[_job_pb2.ResumeJobResponse]]:
+        """ResumeJob goes on where a pause or an absent source stopped it."""
 
     @_abc_1.abstractmethod
     def CancelJob(
         self,
         request: _job_pb2.CancelJobRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_job_pb2.CancelJobResponse, _abc.Awaitable[_job_pb2.CancelJobResponse]]: ...
+    ) -> _typing.Union[_job_pb2.CancelJobResponse, _abc.Awaitable[_job_pb2.CancelJobResponse]]:
+        """CancelJob ends a job for good. What is safe already stays."""
 
     @_abc_1.abstractmethod
     def RetryJob(
         self,
         request: _job_pb2.RetryJobRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_job_pb2.RetryJobResponse, _abc.Awaitable[_job_pb2.RetryJobResponse]]: ...
+    ) -> _typing.Union[_job_pb2.RetryJobResponse, _abc.Awaitable[_job_pb2.RetryJobResponse]]:
+        """RetryJob runs the failed tasks of a job again."""
 
     @_abc_1.abstractmethod
     def GetReceipt(

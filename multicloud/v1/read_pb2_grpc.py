@@ -77,7 +77,8 @@ class DatasetServiceServicer:
     """
 
     def ListDatasets(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """ListDatasets gives every dataset with its versions.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -90,7 +91,8 @@ class DatasetServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListFiles(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """ListFiles gives the files of a version in the order of their paths.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -119,7 +121,8 @@ class DatasetServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RestoreVersion(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """RestoreVersion takes a removal back while it still can be.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')

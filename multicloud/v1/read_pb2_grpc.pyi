@@ -34,9 +34,11 @@ class DatasetServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> DatasetServiceAsyncStub: ...
     ListDatasets: _grpc.UnaryUnaryMultiCallable[_read_pb2.ListDatasetsRequest, _read_pb2.ListDatasetsResponse]
+    """ListDatasets gives every dataset with its versions."""
     GetVersion: _grpc.UnaryUnaryMultiCallable[_read_pb2.GetVersionRequest, _read_pb2.GetVersionResponse]
     """GetVersion resolves name@version; an empty version means the newest."""
     ListFiles: _grpc.UnaryUnaryMultiCallable[_read_pb2.ListFilesRequest, _read_pb2.ListFilesResponse]
+    """ListFiles gives the files of a version in the order of their paths."""
     ReadFile: _grpc.StreamStreamMultiCallable[_read_pb2.ReadFileRequest, _read_pb2.ReadFileResponse]
     """ReadFile streams a range of a file, decrypted and verified. The caller
     grants bytes, so a slow reader holds nothing up.
@@ -48,6 +50,7 @@ class DatasetServiceStub:
     was shredded.
     """
     RestoreVersion: _grpc.UnaryUnaryMultiCallable[_read_pb2.RestoreVersionRequest, _read_pb2.RestoreVersionResponse]
+    """RestoreVersion takes a removal back while it still can be."""
 
 @_typing.type_check_only
 class DatasetServiceAsyncStub(DatasetServiceStub):
@@ -55,9 +58,11 @@ class DatasetServiceAsyncStub(DatasetServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListDatasets: _aio.UnaryUnaryMultiCallable[_read_pb2.ListDatasetsRequest, _read_pb2.ListDatasetsResponse]  # type: ignore[assignment]
+    """ListDatasets gives every dataset with its versions."""
     GetVersion: _aio.UnaryUnaryMultiCallable[_read_pb2.GetVersionRequest, _read_pb2.GetVersionResponse]  # type: ignore[assignment]
     """GetVersion resolves name@version; an empty version means the newest."""
     ListFiles: _aio.UnaryUnaryMultiCallable[_read_pb2.ListFilesRequest, _read_pb2.ListFilesResponse]  # type: ignore[assignment]
+    """ListFiles gives the files of a version in the order of their paths."""
     ReadFile: _aio.StreamStreamMultiCallable[_read_pb2.ReadFileRequest, _read_pb2.ReadFileResponse]  # type: ignore[assignment]
     """ReadFile streams a range of a file, decrypted and verified. The caller
     grants bytes, so a slow reader holds nothing up.
@@ -69,6 +74,7 @@ class DatasetServiceAsyncStub(DatasetServiceStub):
     was shredded.
     """
     RestoreVersion: _aio.UnaryUnaryMultiCallable[_read_pb2.RestoreVersionRequest, _read_pb2.RestoreVersionResponse]  # type: ignore[assignment]
+    """RestoreVersion takes a removal back while it still can be."""
 
 class DatasetServiceServicer(metaclass=_abc_1.ABCMeta):
     """DatasetService is answered by any node."""
@@ -78,7 +84,8 @@ class DatasetServiceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _read_pb2.ListDatasetsRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_read_pb2.ListDatasetsResponse, _abc.Awaitable[_read_pb2.ListDatasetsResponse]]: ...
+    ) -> _typing.Union[_read_pb2.ListDatasetsResponse, _abc.Awaitable[_read_pb2.ListDatasetsResponse]]:
+        """ListDatasets gives every dataset with its versions."""
 
     @_abc_1.abstractmethod
     def GetVersion(
@@ -93,7 +100,8 @@ class DatasetServiceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _read_pb2.ListFilesRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_read_pb2.ListFilesResponse, _abc.Awaitable[_read_pb2.ListFilesResponse]]: ...
+    ) -> _typing.Union[_read_pb2.ListFilesResponse, _abc.Awaitable[_read_pb2.ListFilesResponse]]:
+        """ListFiles gives the files of a version in the order of their paths."""
 
     @_abc_1.abstractmethod
     def ReadFile(
@@ -128,6 +136,7 @@ class DatasetServiceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _read_pb2.RestoreVersionRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_read_pb2.RestoreVersionResponse, _abc.Awaitable[_read_pb2.RestoreVersionResponse]]: ...
+    ) -> _typing.Union[_read_pb2.RestoreVersionResponse, _abc.Awaitable[_read_pb2.RestoreVersionResponse]]:
+        """RestoreVersion takes a removal back while it still can be."""
 
 def add_DatasetServiceServicer_to_server(servicer: DatasetServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

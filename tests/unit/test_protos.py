@@ -199,8 +199,12 @@ def rename_service(file: FileDescriptorProto) -> None:
     file.service[0].name = "Planted"
 
 
-def forget_comments(file: FileDescriptorProto) -> None:
-    file.ClearField("source_code_info")
+def forget_comment_of_service(file: FileDescriptorProto) -> None:
+    del file.source_code_info.location[0]
+
+
+def forget_comment_of_rpc(file: FileDescriptorProto) -> None:
+    del file.source_code_info.location[1]
 
 
 def share_a_request(file: FileDescriptorProto) -> None:
@@ -235,7 +239,8 @@ def foreign_value(file: FileDescriptorProto) -> None:
     ("change", "fault"),
     [
         (rename_service, "must end in Service"),
-        (forget_comments, "needs a comment"),
+        (forget_comment_of_service, "service PlantedService needs a comment"),
+        (forget_comment_of_rpc, "PlantedService.Do needs a comment"),
         (share_a_request, f"must use .{P}.DoRequest"),
         (share_an_answer, f"must use .{P}.DoResponse"),
         (move, "does not match its folder"),
