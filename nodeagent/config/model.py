@@ -177,7 +177,7 @@ class Shutdown(Section):
 class Audit(Section):
     """The log of every mutating or denied call."""
 
-    file_bytes_max: int = option(64 << 20, "A file of the log is closed at this size and the next begins, chained to it.", ge=1 << 20, le=1 << 30)
+    file_bytes_max: int = option(16 << 20, "A file of the log is closed at this size and the next begins, chained to it. The newest is verified at every start: 16 MiB take about 0.3 s.", ge=1 << 20, le=1 << 30)
     head_every_s: float = option(10.0, "How often the head of the log is signed and left with peers.", reload=True, ge=1, le=3600)
 
 

@@ -7,7 +7,7 @@ has a time, a level and, inside a span, its ids, and none has a secret.
 import json
 import logging
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from datetime import UTC, datetime
 from typing import Any, Literal, TextIO
 
@@ -15,6 +15,7 @@ import structlog
 from opentelemetry import trace
 
 from nodeagent.telemetry.mask import masked, masked_text
+from nodeagent.telemetry.writer import LineWriter
 
 TRACEBACK_CHARS_MAX = 16 << 10
 _FIRST = ("ts", "level", "logger", "event")
@@ -34,7 +35,8 @@ def configure(level: str, form: Literal["json", "text"], stream: TextIO | None =
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
     )
-    handler = logging.StreamHandler(stream or sys.stdout)
+    render = _json if form == "json" else _text
+    handler = LineWriter(stream or sys.stdout, lambda count: _about_dropped(count, render))
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -42,12 +44,16 @@ def configure(level: str, form: Literal["json", "text"], stream: TextIO | None =
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,
                 _finish,
-                _json if form == "json" else _text,
+                render,
             ],
         )
     )
     root = logging.getLogger()
-    root.handlers[:] = [handler]
+    for old in root.handlers[:]:
+        root.removeHandler(old)
+        if isinstance(old, LineWriter):
+            old.close()
+    root.addHandler(handler)
     logging.captureWarnings(True)
     logging.raiseExceptions = False  # A closed stdout must not fill stderr instead.
     set_level(level)
@@ -56,6 +62,17 @@ def configure(level: str, form: Literal["json", "text"], stream: TextIO | None =
 def set_level(level: str) -> None:
     """Takes effect at once, also for loggers that exist already."""
     logging.getLogger().setLevel(level.upper())
+
+
+def flush() -> None:
+    """Waits until what was said is written, within a bound."""
+    for handler in logging.getLogger().handlers:
+        handler.flush()
+
+
+def _about_dropped(count: int, render: Callable[[Any, str, Event], str]) -> str:
+    facts: Event = {"level": "warning", "logger": __name__, "event": "log_lines_dropped"}
+    return render(None, "", _finish(None, "", {**facts, "count": count}))
 
 
 def _finish(_logger: Any, _method: str, event: Event) -> Event:

@@ -122,6 +122,7 @@ class Telemetry:
             self._outbox.stop(bound_s)  # Closes the collector, so metrics cannot block either.
         self.metrics.stop(bound_s)
         self._provider.shutdown()
+        logs.flush()
 
     @property
     def spans_dropped(self) -> int:

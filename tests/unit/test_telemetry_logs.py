@@ -3,6 +3,10 @@
 import io
 import json
 import logging
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from random import Random
 from typing import Any
@@ -13,8 +17,17 @@ import structlog
 from nodeagent.config import model
 from nodeagent.telemetry import Telemetry, logs
 from nodeagent.telemetry.mask import masked
+from nodeagent.telemetry.writer import LineWriter
 
 PEM = "-----BEGIN EC PRIVATE KEY-----\nMHcCAQEEIA\n-----END EC PRIVATE KEY-----\n"
+
+
+class Written(io.StringIO):
+    """What has been written, once the writer has caught up."""
+
+    def getvalue(self) -> str:
+        logs.flush()
+        return super().getvalue()
 
 
 @pytest.fixture
@@ -22,9 +35,11 @@ def out() -> Iterator[io.StringIO]:
     """What is logged; the process is as before afterwards."""
     root = logging.getLogger()
     handlers, level, raises = root.handlers[:], root.level, logging.raiseExceptions
-    stream = io.StringIO()
+    stream = Written()
     logs.configure("info", "json", stream)
     yield stream
+    for handler in root.handlers:
+        handler.close()
     root.handlers[:] = handlers
     root.setLevel(level)
     logging.raiseExceptions = raises
@@ -124,3 +139,66 @@ def test_values_are_bounded_in_size_and_depth() -> None:
     loop["again"] = loop
     assert json.dumps(masked("x", loop))
     assert masked("keys_max", 5) == 5
+
+
+def test_a_reader_that_stands_still_holds_nobody_up_and_learns_what_it_missed() -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(reading) as reader, os.fdopen(writing, "w") as stream:
+        handler = LineWriter(stream, lambda count: f"dropped {count}", lines_max=100)
+        record = logging.makeLogRecord({"msg": "x" * 1000})
+        started = time.monotonic()
+        for _ in range(5000):  # Far more than a pipe holds.
+            handler.handle(record)
+        assert time.monotonic() - started < 2
+        missed = told = 0
+        while missed + told < 5000:
+            line = reader.readline()
+            told += line.startswith("x")
+            missed += int(line.split()[1]) if line.startswith("dropped") else 0
+        assert missed + told == 5000
+        assert missed > 0
+        handler.close()
+
+
+def test_a_stream_that_is_gone_ends_nobody() -> None:
+    stream = io.StringIO()
+    handler = LineWriter(stream, str)
+    stream.close()
+    handler.handle(logging.makeLogRecord({"msg": "unheard"}))
+    handler.flush()
+    handler.close()
+
+
+def test_a_value_that_cannot_be_shown_ends_nobody(out: io.StringIO) -> None:
+    class Odd:
+        def __str__(self) -> str:
+            raise RuntimeError("no")
+
+        __repr__ = __str__
+
+    log = structlog.stdlib.get_logger("a")
+    log.info("odd", value=Odd())
+    log.info("next")
+    assert lines(out)[-1]["event"] == "next"
+
+
+def test_what_was_said_is_written_when_the_process_ends() -> None:
+    code = (
+        "import structlog; from nodeagent.telemetry import logs; logs.configure('info', 'json');"
+        "log = structlog.stdlib.get_logger('a');"
+        "[log.info('line', number=n) for n in range(3000)]"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=30, check=True)
+    assert len(done.stdout.splitlines()) == 3000
+
+
+def test_a_process_ends_although_nobody_reads_what_it_says() -> None:
+    code = (
+        "import structlog; from nodeagent.telemetry import logs; logs.configure('info', 'json');"
+        "log = structlog.stdlib.get_logger('a');"
+        "[log.info('line', text='x' * 1000) for n in range(3000)]"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
+        assert process.wait(timeout=30) == 0
+        assert process.stdout is not None
+        process.stdout.close()
