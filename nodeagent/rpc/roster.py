@@ -52,9 +52,10 @@ class Roster:
         """A peer spoke. What it said of itself counts if it is news."""
         peer = self.peer(facts.id)
         known = peer.facts
-        if known is None or facts.generation > known.generation:
-            peer.left = False
-        if known is None or _age(facts) >= _age(known):
+        if known is None or facts.generation != known.generation:
+            # Also a lower one counts: the node itself says it, and its disk may be a new one.
+            peer.left, peer.facts = False, facts
+        elif facts.revision >= known.revision:
             peer.facts = facts
         peer.heard_s = now_s
         return peer
@@ -75,7 +76,3 @@ class Roster:
         if peer.facts and peer.facts.draining:
             return common_pb2.NODE_STATE_DRAINING
         return common_pb2.NODE_STATE_ALIVE
-
-
-def _age(facts: common_pb2.NodeFacts) -> tuple[int, int]:
-    return facts.generation, facts.revision

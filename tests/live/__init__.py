@@ -1,0 +1,1 @@
+"""Tests with real daemons as processes, on dev clusters."""
