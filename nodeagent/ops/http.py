@@ -1,8 +1,7 @@
 """/livez /readyz /metrics: a small HTTP server in threads of its own.
 
-So it answers, with 503, also when an event loop is stuck.
-It knows nothing of files, takes GET and HEAD only, and a few connections at once for a
-few seconds each. What the checks say is not secret, and it still listens on loopback by default.
+So it answers, with 503, also when an event loop is stuck. It knows nothing of files, takes
+GET and HEAD only, and a few connections at once for a few seconds each.
 """
 
 import socket
@@ -21,8 +20,9 @@ from multicloud.errors import McError
 CONNECTIONS_MAX = 8
 CONNECTION_S_MAX = 5.0
 POLL_S = 0.25  # How soon `stop` is noticed.
-_log = structlog.stdlib.get_logger(__name__)
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+_log = structlog.stdlib.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,8 +172,9 @@ def _cut(connection: socket.socket) -> None:
 
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
-    server_version = "multicloud"
-    sys_version = ""
+
+    def version_string(self) -> str:
+        return "multicloud"  # Not which Python.
 
     def setup(self) -> None:
         super().setup()

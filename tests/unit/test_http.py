@@ -38,7 +38,8 @@ def ask(address: str, path: str, method: str = "GET") -> tuple[int, str, http.cl
 
 def test_when_all_is_well_it_says_ok_and_verbose_lists_each_check() -> None:
     with page() as address:
-        assert ask(address, "/livez")[:2] == (200, "ok\n")
+        status, body, response = ask(address, "/livez")
+        assert (status, body, response.headers["Server"]) == (200, "ok\n", "multicloud")
         assert ask(address, "/readyz?verbose")[:2] == (200, "[+]audit ok\nok\n")
         status, body, response = ask(address, "/metrics")
         assert (status, body) == (200, "up 1.0\n")

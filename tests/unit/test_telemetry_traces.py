@@ -2,6 +2,8 @@
 
 import asyncio
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator
@@ -272,3 +274,14 @@ async def test_nothing_is_left_running() -> None:
             await flood(telemetry, 10)
         left = {t.name for t in set(threading.enumerate()) - before}
         assert not left & {"otlp", "OtelPeriodicExportingMetricReader"}, left
+
+
+def test_the_start_of_a_daemon_does_not_wait_for_the_exporter() -> None:
+    code = (
+        "import sys; from random import Random; from nodeagent.config import model;"
+        "from nodeagent.telemetry import Telemetry;"
+        "node = model.Node(id='a' * 16, name='n', cluster='c', cloud='aws', region='r');"
+        "Telemetry(model.Telemetry(otlp_endpoint='http://127.0.0.1:1'), node, '1', Random());"
+        "sys.exit(any(name.startswith('opentelemetry.proto') for name in sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], timeout=30, check=False).returncode == 0
