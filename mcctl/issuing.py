@@ -44,6 +44,7 @@ def issue_node(ca: Ca, wanted: NodeWanted, out: Path) -> tuple[NodeBundle, Issue
     wanted = _filled(wanted, before)
     _check(wanted)
     others = [one for one in ca.nodes() if one.name != wanted.name]
+    _check_own_address(wanted, others)
     node_id = before.id if before else new_node_id()
     key, now = new_key(), time.time()
     certificate = ca.authority.issue(
@@ -135,6 +136,17 @@ def _check(wanted: NodeWanted) -> None:
             faults.append(FieldFault(field, said))
     if faults:
         raise McError("USAGE", "the node cannot be issued as asked", faults=faults, next=HELP)
+
+
+def _check_own_address(wanted: NodeWanted, others: list[Issued]) -> None:
+    """Two nodes at one address would each be taken for an impostor of the other."""
+    for one in others:
+        if one.address == wanted.address:
+            raise McError(
+                "USAGE",
+                f"{wanted.address} is the address of node {one.name} already",
+                next="give the address of this node, or revoke the one that is gone",
+            )
 
 
 def _default_join(others: list[Issued]) -> tuple[str, ...]:

@@ -59,7 +59,8 @@ def plain(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
     ]
 
 
-def table(outcomes: Sequence[Outcome]) -> show.Table:
+def blocks(outcomes: Sequence[Outcome]) -> list[show.Block]:
+    """For people; nothing where there is no node yet."""
     rows: list[list[str | show.Cell]] = [
         [
             one.node,
@@ -68,7 +69,7 @@ def table(outcomes: Sequence[Outcome]) -> show.Table:
         ]
         for one in outcomes
     ]
-    return show.Table(["node", "state", "detail"], rows)
+    return [show.Table(["node", "state", "detail"], rows)] if rows else []
 
 
 def exit_code(outcomes: Sequence[Outcome]) -> int:

@@ -12,7 +12,7 @@ from mcctl import show
 from mcctl.ca import OPERATOR_DAYS, Ca
 from mcctl.issued import Issued
 from mcctl.options import options
-from mcctl.pushing import Outcome, exit_code, for_each, plain, table
+from mcctl.pushing import Outcome, blocks, exit_code, for_each, plain
 from multicloud.client import Client
 from multicloud.context import Context
 from multicloud.errors import McError
@@ -127,7 +127,5 @@ def _show(outcomes: list[Outcome], own: Holder | None) -> None:
         "nodes": plain(outcomes),
         "own": {"identity": own.identity.uri, "certificate_end_time": until} if own else None,
     }
-    blocks: list[show.Block] = [table(outcomes)] if outcomes else []
-    if own:
-        blocks.append(f"you are {own.identity} until {until}")
-    show.emit(value, blocks)
+    you = [f"you are {own.identity} until {until}"] if own else []
+    show.emit(value, [*blocks(outcomes), *you])

@@ -9,7 +9,7 @@ from mcctl import show
 from mcctl.ca import Ca
 from mcctl.issued import Issued
 from mcctl.options import options
-from mcctl.pushing import Outcome, exit_code, for_each, plain, table
+from mcctl.pushing import Outcome, blocks, exit_code, for_each, plain
 from mcctl.renewal import operating
 from multicloud.client import Client
 from multicloud.context import Context
@@ -41,7 +41,7 @@ async def revoke(ca: Ca, who: str, serial: str, reason: str) -> int:
         "reason": revocation.reason,
         "nodes": plain(outcomes),
     }
-    show.emit(value, [f"{what} is revoked", table(outcomes)])
+    show.emit(value, [f"{what} is revoked", *blocks(outcomes)])
     if exit_code(outcomes):
         show.next_step("none needed while a node knows it: the others hear it when they are back")
     return 1 if outcomes and all(one.failed for one in outcomes) else 0

@@ -14,7 +14,7 @@ from mcctl import show
 from mcctl.ca import Ca
 from mcctl.issued import Issued
 from mcctl.options import options
-from mcctl.pushing import Outcome, exit_code, for_each, plain, table
+from mcctl.pushing import Outcome, blocks, exit_code, for_each, plain
 from mcctl.renewal import operating, renew_nodes, renew_own
 from multicloud.client import Client
 from multicloud.context import Context
@@ -151,4 +151,4 @@ def _show(ca: Ca, outcomes: list[Outcome]) -> None:
         "nodes": plain(outcomes),
     }
     said = "the old CA and the new one count" if count > 1 else "one CA counts"
-    show.emit(value, [f"{ca.cluster}: trust version {trust.version}, {said}", table(outcomes)])
+    show.emit(value, [f"{ca.cluster}: trust version {trust.version}, {said}", *blocks(outcomes)])

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
-from identity_world import NODE_A, node, operator
+from identity_world import NODE_A, PASSPHRASE, node, operator
 
 from identity.authority import Authority
 from identity.certificate import parse, read_certificate
@@ -23,6 +23,12 @@ from multicloud.errors import McError
 NODE = Identity.node("prod", NODE_A)
 ADA = Identity.operator("prod", "ada")
 URI, DNS = x509.UniformResourceIdentifier, x509.DNSName
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """One for all tests here: none of them changes it."""
+    return Authority.create(tmp_path_factory.mktemp("ca") / "prod", "prod", PASSPHRASE)
 
 
 def certificate(names: Sequence[x509.GeneralName] | None, roles: Sequence[str]) -> bytes:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import grpc
 import pytest
-from identity_world import NODE_A, NODE_B, node, operator
+from identity_world import NODE_A, NODE_B, PASSPHRASE, node, operator
 from tls_server import Server
 
 from identity.authority import Authority
@@ -15,6 +15,12 @@ from multicloud.client import Client
 from multicloud.context import Context, Endpoint
 from multicloud.errors import McError
 from multicloud.v1 import admin_pb2, common_pb2
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """One for all tests here: none of them changes it."""
+    return Authority.create(tmp_path_factory.mktemp("ca") / "prod", "prod", PASSPHRASE)
 
 
 @pytest.fixture

@@ -176,6 +176,15 @@ def test_every_fault_of_a_node_is_named_at_once(laptop: Laptop, tmp_path: Path) 
     ]
 
 
+def test_two_nodes_never_share_an_address(laptop: Laptop, tmp_path: Path) -> None:
+    error = laptop.refused(
+        *("cluster", "issue-node", "c", *WHERE, "--address", "203.0.113.5:1"),
+        *("--out", str(tmp_path / "x")),
+    )
+    assert "is the address of node a already" in error["message"]
+    assert not (tmp_path / "x").exists()
+
+
 def test_the_passphrase_is_asked_for_and_checked(laptop: Laptop, tmp_path: Path) -> None:
     renew = ("cluster", "renew", "a")
     assert "no terminal" in laptop.refused(*renew, MC_CA_PASSPHRASE_FILE="")["message"]

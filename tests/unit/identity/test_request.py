@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from identity_world import NODE_A, NODE_B, Member, node, operator
+from identity_world import NODE_A, NODE_B, PASSPHRASE, Member, node, operator
 
 from identity.authority import Authority
 from identity.certificate import parse
@@ -13,6 +13,12 @@ from identity.request import read_renewal, renewal_request
 from multicloud.errors import McError
 
 A = Identity.node("prod", NODE_A)
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """One for all tests here: none of them changes it."""
+    return Authority.create(tmp_path_factory.mktemp("ca") / "prod", "prod", PASSPHRASE)
 
 
 def refused(request: bytes, authority: Authority, now: float | None = None) -> McError:
