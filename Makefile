@@ -9,7 +9,7 @@ DEMO_MIB ?= 1024
 export MC_DEV_DIR ?= $(CURDIR)/.dev
 export XDG_CONFIG_HOME ?= $(CURDIR)/.dev-config
 
-.PHONY: help setup demo test test-all check fmt bench sim docs protos lock clean
+.PHONY: help setup demo test test-all check fmt bench sim docs pages protos lock clean
 .DEFAULT_GOAL := help
 
 help: ## This list.
@@ -32,12 +32,14 @@ test: setup ## The test suite.
 test-all: setup ## And what needs root, Debian packages, or hours.
 	@$(BIN)/python -m pytest $(PYTEST)
 
-check: setup ## Format, lint, types, import layers, proto lint and drift.
+check: setup ## Format, lint, types, import layers, rules of the house, proto lint and drift.
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m tools.protos check
+	$(BIN)/python -m tools.pages check
+	$(BIN)/python -m tools.house
 
 fmt: setup ## Formats the code and mends what lint can mend.
 	$(BIN)/ruff format .
@@ -45,6 +47,13 @@ fmt: setup ## Formats the code and mends what lint can mend.
 
 protos: setup ## Generates multicloud/v1 from protos/.
 	$(BIN)/python -m tools.protos generate
+
+pages: setup ## Writes the pages of docs/ that are made from the code.
+	$(BIN)/python -m tools.pages write
+
+docs: setup ## The documentation site, into site/; a broken link fails.
+	$(BIN)/python -m tools.links
+	$(BIN)/zensical build --clean --strict
 
 clean: ## Removes what the other targets made.
 	rm -rf $(VENV) .dev .dev-config site build dist

@@ -1,0 +1,1 @@
+"""What makes, checks and describes the repository; nothing of it is installed."""
