@@ -4,6 +4,7 @@ import asyncio
 import random
 import socket
 import time
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from itertools import permutations
 from pathlib import Path
@@ -55,6 +56,7 @@ class Cluster:
         self._command = command
         self._world = regions.load()
         self._held: list[socket.socket] = []
+        self._turning: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self.daemons: dict[str, Daemon] = {}
 
     async def build(self) -> Context:
@@ -146,15 +148,22 @@ class Cluster:
         if daemon is None:
             known = ", ".join(self.daemons)
             raise McError("NODE_UNKNOWN", f"there is no node {name!r} here", next=f"one of {known}")
-        stopped = True
         if do == "kill":
             await daemon.kill()
-        elif do in ("stop", "restart", "wipe"):
-            stopped = await daemon.stop()
         elif do == "pause":
             daemon.pause()
         elif do == "resume":
             daemon.resume()
+        else:
+            async with self._turning[name]:
+                await self._turn(do, daemon)
+        return self.describe_node(daemon)
+
+    async def _turn(self, do: str, daemon: Daemon) -> None:
+        """`stop`, `start`, `restart` or `wipe`: one at a time for each node."""
+        stopped = True
+        if do in ("stop", "restart", "wipe"):
+            stopped = await daemon.stop()
         if do == "wipe":
             await asyncio.to_thread(daemon.wipe)
         if do in ("start", "restart", "wipe"):
@@ -162,8 +171,7 @@ class Cluster:
             self._changed()
             await daemon.ready()
         if not stopped:
-            raise McError("FAILED", f"{name} did not stop in time and was killed")
-        return self.describe_node(daemon)
+            raise McError("FAILED", f"{daemon.node.name} did not stop in time and was killed")
 
     def pairs(self, a: str, b: str | None, *, one_way: bool = False) -> list[Pair]:
         """From the nodes that `a` means to those that `b` means (None: all others), and back."""

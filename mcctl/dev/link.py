@@ -159,10 +159,11 @@ class Connection:
         loop = asyncio.get_running_loop()
         try:
             await loop.create_connection(lambda: self.far, HOST, self.link.target.port)
-        except OSError:
+        except OSError as failed:
             await asyncio.sleep(back_s)
             self.reset()
-            await self.link.target.down()
+            if isinstance(failed, ConnectionRefusedError):
+                await self.link.target.down()
 
     def wake(self) -> None:
         self._changed.set()

@@ -29,6 +29,7 @@ from multicloud.errors import McError
 
 NODE_VERBS = ("kill", "stop", "start", "restart", "wipe", "pause", "resume")
 GUARDIAN_S_MAX = 5.0
+GUARDIAN_PAUSE_S = 0.2  # One that cannot even start must not keep a core busy.
 FILES_WANTED = 1 << 16  # Each connection through a link takes two.
 
 Tell = Callable[[str], Awaitable[None]]
@@ -41,6 +42,7 @@ class Supervisor:
     asked_to_stop: asyncio.Event = field(default_factory=asyncio.Event)
     context: str | None = None
     _cluster: Cluster | None = None
+    _server: asyncio.Server | None = None
     _guardian: asyncio.subprocess.Process | None = None
     _pipe: tuple[int, int] = field(default_factory=os.pipe)
     _last_words: list[asyncio.StreamWriter] = field(default_factory=list)
@@ -84,8 +86,10 @@ class Supervisor:
                 )
                 try:
                     await self._up(contexts, reader, writer)
-                    await self._serve()
+                    await self.asked_to_stop.wait()
                 finally:
+                    if self._server is not None:
+                        self._server.close()
                     await self._cluster.stop_all()
                     keeper.cancel()
         except BaseExceptionGroup as failed:
@@ -107,9 +111,13 @@ class Supervisor:
             self.context = context.name
             self._record()
             contexts.save(context)
+            self._server = await asyncio.start_unix_server(
+                self._client, self.folder.socket, limit=lines.LINE_BYTES_MAX
+            )
 
         async def tell(text: str) -> None:
-            await lines.write(writer, {"note": text})
+            with contextlib.suppress(ConnectionError):  # `leaving` sees it, and ends all of this.
+                await lines.write(writer, {"note": text})
 
         coming = asyncio.create_task(come_up())
         leaving = asyncio.create_task(reader.read(1))
@@ -125,15 +133,6 @@ class Supervisor:
             for task in (coming, leaving, stopping):
                 task.cancel()
             await asyncio.wait({coming, leaving, stopping})
-
-    async def _serve(self) -> None:
-        server = await asyncio.start_unix_server(
-            self._client, self.folder.socket, limit=lines.LINE_BYTES_MAX
-        )
-        try:
-            await self.asked_to_stop.wait()
-        finally:
-            server.close()
 
     async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         request = await lines.read(reader)
@@ -191,6 +190,7 @@ class Supervisor:
             )
             self._record()
             await self._guardian.wait()
+            await asyncio.sleep(GUARDIAN_PAUSE_S)
 
     async def _leave(self) -> None:
         """Removes everything; the guardian sees that nothing is left to do, and goes."""
