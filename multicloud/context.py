@@ -22,8 +22,10 @@ from multicloud.files import (
     write_secret,
 )
 
-CERTIFICATE, KEY, TRUST, ABOUT = "operator.crt", "operator.key", "trust.json", "context.json"
+# Key and certificate in one file: whoever reads during a renewal gets a pair that fits.
+OPERATOR, TRUST, ABOUT = "operator.pem", "trust.json", "context.json"
 CURRENT = "current"
+_BEGIN = b"-----BEGIN CERTIFICATE-----"
 CONTEXT_VARIABLE = "MC_CONTEXT"
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
@@ -97,12 +99,15 @@ class Contexts:
             cluster = str(about["cluster"])
         except (ValueError, KeyError, TypeError) as error:
             raise _damaged(chosen, f"{ABOUT}: {error}") from error
+        key, begin, certificate = read_secret(folder / OPERATOR).partition(_BEGIN)
+        if not begin:
+            raise _damaged(chosen, f"{OPERATOR} holds no certificate")
         return Context(
             name=chosen,
             cluster=cluster,
             endpoints=endpoints,
-            certificate_pem=read_public(folder / CERTIFICATE),
-            key_pem=read_secret(folder / KEY),
+            certificate_pem=_BEGIN + certificate,
+            key_pem=key,
             trust_json=read_public(folder / TRUST),
         )
 
@@ -113,9 +118,9 @@ class Contexts:
         make_private_folder(self.home)
         folder = self._folder / context.name
         make_private_folder(folder)
-        write_secret(folder / KEY, context.key_pem)
-        write_public(folder / CERTIFICATE, context.certificate_pem)
+        # Trust first: a renewed certificate may be of a CA that only the newer one lists.
         write_public(folder / TRUST, context.trust_json)
+        write_secret(folder / OPERATOR, context.key_pem + context.certificate_pem)
         about = {
             "cluster": context.cluster,
             "endpoints": [

@@ -38,6 +38,9 @@ http = ""
 peers = {join}
 greet_every_s = 0.2
 greet_timeout_s = 1.0
+[limits]
+control_calls_per_s = 10000
+control_calls_burst = 10000
 """
 
 
@@ -68,7 +71,12 @@ class Laptop:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
-        said, errors = await asyncio.wait_for(process.communicate(), 60)
+        try:
+            said, errors = await asyncio.wait_for(process.communicate(), 60)
+        except BaseException:
+            process.kill()
+            await process.wait()
+            raise
         assert process.returncode is not None
         return process.returncode, json.loads(said or b"null"), errors.decode()
 
@@ -149,6 +157,32 @@ async def test_every_certificate_is_renewed_while_calls_go_on(laptop: Laptop) ->
     assert all(serial(node) != before[name] for name, node in laptop.nodes.items())
     async with laptop.client() as client:
         assert await listed(client) == 2
+
+
+async def test_no_call_fails_while_certificates_and_the_ca_change(laptop: Laptop) -> None:
+    done = asyncio.Event()
+    calls = 0
+
+    async def call_on_new_connections() -> None:
+        nonlocal calls
+        while not done.is_set():
+            async with laptop.client() as client:
+                calls += await listed(client)
+
+    async def call_on_an_open_connection() -> None:
+        nonlocal calls
+        async with laptop.client() as client:
+            while not done.is_set():
+                calls += await listed(client)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(call_on_new_connections())
+        group.create_task(call_on_an_open_connection())
+        for words in (("renew", "--all"), ("rotate-ca",), ("rotate-ca", "--finish", "-y")):
+            await laptop.does("cluster", *words)
+        done.set()
+    assert calls > 0
+    assert all(node.node.identity.trust.version == 3 for node in laptop.nodes.values())
 
 
 async def test_a_node_behind_another_is_renewed_through_it(laptop: Laptop) -> None:

@@ -210,7 +210,7 @@ def test_why_no_node_answers_is_said_and_counts_as_unreachable(laptop: Laptop) -
 
 def test_secrets_of_the_laptop_are_private(laptop: Laptop) -> None:
     for path in (laptop.home / "config").rglob("*"):
-        if path.name in ("operator.key", "vault.json"):
+        if path.name in ("operator.pem", "vault.json"):
             assert path.stat().st_mode & 0o777 == 0o600
     for path in ("a.bundle", "b.bundle"):
         assert (laptop.home / path).stat().st_mode & 0o777 == 0o600

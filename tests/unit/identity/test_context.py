@@ -8,6 +8,7 @@ import pytest
 from multicloud.context import Context, Contexts, Endpoint
 from multicloud.errors import McError
 
+CERTIFICATE = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
 TRUST = b'{"ca_certificates": ["one\\n", "two\\n"]}'
 
 
@@ -18,11 +19,11 @@ def contexts(tmp_path: Path, **more: str) -> Contexts:
 
 def context(name: str) -> Context:
     known = (Endpoint("a" * 16, "aws-a", "203.0.113.5:7443"),)
-    return Context(name, "prod", known, b"certificate", b"private", TRUST)
+    return Context(name, "prod", known, CERTIFICATE, b"private\n", TRUST)
 
 
 def key(tmp_path: Path, name: str) -> Path:
-    return tmp_path / "multicloud" / "contexts" / name / "operator.key"
+    return tmp_path / "multicloud" / "contexts" / name / "operator.pem"
 
 
 def refused(known: Contexts, name: str | None = None) -> McError:
