@@ -70,7 +70,9 @@ async def _of_node(client: Client, seen: reach.Seen) -> list[Finding]:
             answer = await client.admin.CheckNode(request)
         except McError as silent:
             remedy = f"start nodeagentd on {name}, or open its port for its peers"
-            what = f"no node can be asked about it: {silent.message}"
+            what = f"{client.node.name or client.node.address} cannot reach it either"
+            if silent.reason not in ("UNREACHABLE", "DEADLINE"):
+                what = f"it cannot be asked: {silent.message}"
             return [reached, _finding("NODE_SILENT", name, "error", what, remedy)]
     return [reached, *map(_read, answer.findings)]
 

@@ -34,6 +34,10 @@ async def up(folder: Folder, request: dict[str, Any], note: Callable[[str], None
             process = await asyncio.to_thread(_spawn, folder, theirs.fileno(), stderr.fileno())
         try:
             return await lines.ask(ours, request, note)
+        except asyncio.CancelledError:
+            # It has seen us leave, and takes down what it had begun.
+            await asyncio.to_thread(process.wait, GONE_S_MAX)
+            raise
         except McError as failed:
             await asyncio.to_thread(process.wait, GONE_S_MAX)
             stderr.seek(0)
