@@ -1,6 +1,7 @@
 """One daemon of a dev cluster: a process that is started and stopped, and never outlives us."""
 
 import asyncio
+import contextlib
 import os
 import shutil
 import signal
@@ -122,7 +123,10 @@ class Daemon:
     def _signal(self, number: signal.Signals, wanted: State) -> None:
         if self._process is not None:
             self._wanted = wanted
-            os.killpg(self._process.pid, number)
+            with contextlib.suppress(
+                ProcessLookupError
+            ):  # It has ended; `_watch` is about to say so.
+                os.killpg(self._process.pid, number)
 
     async def _gone(self, within_s: float | None) -> bool:
         if self._watching is None:

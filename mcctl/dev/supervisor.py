@@ -126,13 +126,21 @@ class Supervisor:
             await asyncio.wait({coming, leaving, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if not coming.done():
                 raise McError("CANCELLED", "stopped before it was up")
-            await coming
+            await self._came_up(coming)
             await lines.write(writer, {"done": cluster.describe(self.folder.cluster)})
             writer.close()
         finally:
             for task in (coming, leaving, stopping):
                 task.cancel()
             await asyncio.wait({coming, leaving, stopping})
+
+    async def _came_up(self, coming: asyncio.Task[None]) -> None:
+        try:
+            await coming
+        except McError as failed:
+            # What it says to look at goes with everything else; its last lines are in the message.
+            again = "`mcctl dev up` again; with fewer --nodes if this machine is busy"
+            raise McError(failed.reason, failed.message, next=again) from failed
 
     async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         request = await lines.read(reader)

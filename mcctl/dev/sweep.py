@@ -39,7 +39,8 @@ def sweep_dead(env: Mapping[str, str]) -> list[str]:
         if cluster_id is None or _running(folder):
             continue
         sweep(folder, cluster_id)
-        swept.append(folder.cluster)
+        if not folder.name.startswith("."):  # Else it had hardly begun, or was almost gone.
+            swept.append(folder.cluster)
     return swept
 
 
