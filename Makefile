@@ -3,13 +3,14 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
   $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
+AUDIT := .venv-audit
 DEMO_MIB ?= 1024
 
 # The dev cluster of this checkout, and its context, stay inside the checkout.
 export MC_DEV_DIR ?= $(CURDIR)/.dev
 export XDG_CONFIG_HOME ?= $(CURDIR)/.dev-config
 
-.PHONY: help setup demo test test-all check fmt bench sim docs pages protos lock clean
+.PHONY: help setup demo test test-all check fmt docs pages protos audit sbom clean
 .DEFAULT_GOAL := help
 
 help: ## This list.
@@ -55,5 +56,17 @@ docs: setup ## The documentation site, into site/; a broken link fails.
 	$(BIN)/python -m tools.links
 	$(BIN)/zensical build --clean --strict
 
+audit: $(AUDIT)/.ready ## Known vulnerabilities of what is locked; asks PyPI, and fails where it cannot.
+	$(AUDIT)/bin/pip-audit --strict --require-hashes --disable-pip -r requirements/dev.lock
+
+sbom: $(AUDIT)/.ready ## What is locked as a CycloneDX list, in dist/sbom.json.
+	@mkdir -p dist
+	$(AUDIT)/bin/cyclonedx-py requirements requirements/dev.lock --output-reproducible -o dist/sbom.json
+
+$(AUDIT)/.ready: requirements/audit.lock
+	$(PYTHON) -m venv --clear $(AUDIT)
+	$(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements/audit.lock
+	@touch $@
+
 clean: ## Removes what the other targets made.
-	rm -rf $(VENV) .dev .dev-config site build dist
+	rm -rf $(VENV) $(AUDIT) .dev .dev-config site build dist
