@@ -7,8 +7,10 @@ the repository is named in `code`.
 
 import re
 import subprocess
-from collections.abc import Iterator, Mapping
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 SITE = "docs/"
@@ -33,6 +35,23 @@ def broken(pages: Mapping[str, str], files: frozenset[str]) -> Iterator[str]:
                 yield f"{path}: {link}: leaves the site; name the file in `code`"
             elif anchor and anchor not in anchors.get(full, frozenset()):
                 yield f"{path}: {link}: {full} has no heading #{anchor}"
+
+
+def unlisted(pages: Iterable[str], site: Mapping[str, Any]) -> list[str]:
+    """Pages of the site that its navigation does not lead to."""
+    listed = {f"{SITE}{page}" for page in _leaves(site["project"]["nav"])}
+    return [
+        f"{page}: is not in the navigation of zensical.toml"
+        for page in pages
+        if page.startswith(SITE) and page not in listed
+    ]
+
+
+def _leaves(nav: object) -> Iterator[str]:
+    if isinstance(nav, str):
+        yield nav
+    for part in nav if isinstance(nav, list) else nav.values() if isinstance(nav, dict) else ():
+        yield from _leaves(part)
 
 
 def anchors_of(text: str) -> frozenset[str]:
@@ -65,7 +84,8 @@ def repository() -> tuple[dict[str, str], frozenset[str]]:
 
 def main() -> int:
     pages, files = repository()
-    found = list(broken(pages, files))
+    site = tomllib.loads((ROOT / "zensical.toml").read_text())
+    found = [*broken(pages, files), *unlisted(pages, site)]
     print("\n".join(found) or f"links: {len(pages)} pages, none leads nowhere")
     return 1 if found else 0
 

@@ -1,8 +1,10 @@
 """No link of our pages leads nowhere, and the checker that says so finds planted ones."""
 
+import tomllib
+
 import pytest
 
-from tools.links import anchors_of, broken, repository
+from tools.links import ROOT, anchors_of, broken, repository, unlisted
 
 PAGES = {
     "README.md": "# Multi cloud\n",
@@ -52,3 +54,16 @@ def test_a_link_that_leads_somewhere_is_not_reported(page: str, text: str) -> No
 
 def test_headings_inside_of_code_are_none() -> None:
     assert anchors_of("# A\n```\n# B\n```\n") == {"a"}
+
+
+def test_the_navigation_leads_to_every_page() -> None:
+    pages, _ = repository()
+    site = tomllib.loads((ROOT / "zensical.toml").read_text())
+    assert unlisted(pages, site) == []
+
+
+def test_a_page_that_no_navigation_leads_to_is_found() -> None:
+    site = {"project": {"nav": [{"A": "a.md"}, {"More": [{"One": "decisions/2.md"}]}]}}
+    assert unlisted(PAGES, site) == [
+        "docs/decisions/1.md: is not in the navigation of zensical.toml"
+    ]
