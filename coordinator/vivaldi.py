@@ -25,7 +25,7 @@ class VivaldiSettings:
     gain_min: float = 0.05  # then steady: a fifth of the drift.
     error_gain: float = 0.25
     error_max: float = 1.5
-    error_lost: float = 0.6  # Above it the place is lost and searched anew, quickly.
+    error_lost: float = 0.4  # Above it the place is lost and searched anew, quickly.
     adjustment_samples: int = 20
     filter_samples: int = 5  # Of one peer; the least of them counts.
     peers_max: int = 1024
@@ -111,17 +111,18 @@ class Vivaldi:
         told_ms = estimate_ms(own, other)
         both = own.error + other.error
         weight = own.error / both if both > 0 else 0.5
-        wrong = abs(told_ms - rtt_ms) / rtt_ms
+        # By the greater of the two: neighbours a millisecond apart would else drown all others.
+        wrong = abs(told_ms - rtt_ms) / max(told_ms, rtt_ms)
         error_weight = settings.error_gain * weight
         error = min(settings.error_max, wrong * error_weight + own.error * (1 - error_weight))
         force_ms = self._gain() * weight * (rtt_ms - told_ms)
         direction, apart_ms = self._direction(own.position, other.position)
-        height_ms = own.height_ms
-        if apart_ms > 0:
-            height_ms += (own.height_ms + other.height_ms) * force_ms / apart_ms
+        # The way consists of the straight part and both heights; each takes its share of the step.
+        lift = 1 - apart_ms / _straight_ms(own, other) if apart_ms > 0 else 0.0
+        step_ms = force_ms * (1 - lift)
         moved = Coordinate(
-            position=tuple(x + u * force_ms for x, u in zip(own.position, direction, strict=True)),
-            height_ms=max(height_ms, settings.height_ms_min),
+            position=tuple(x + u * step_ms for x, u in zip(own.position, direction, strict=True)),
+            height_ms=max(own.height_ms + force_ms * lift, settings.height_ms_min),
             error=error,
         )
         return self._adjusted(moved, other, rtt_ms)

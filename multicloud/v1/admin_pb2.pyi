@@ -367,12 +367,17 @@ Global___RemoveNodeResponse: _TypeAlias = RemoveNodeResponse  # noqa: Y015
 class GetRttRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
+    BY_REGION_FIELD_NUMBER: _builtins.int
+    by_region: _builtins.bool
+    """Pairs of regions; else of nodes, which are many in a large cluster."""
     def __init__(
         self,
+        *,
+        by_region: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["by_region", b"by_region"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -400,6 +405,8 @@ Global___GetRttResponse: _TypeAlias = GetRttResponse  # noqa: Y015
 
 @_typing.final
 class RttPair(_message.Message):
+    """RttPair is the way there and back, the same in both directions."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     FROM_FIELD_NUMBER: _builtins.int
@@ -410,8 +417,9 @@ class RttPair(_message.Message):
     to: _builtins.str
     ms: _builtins.float
     measured: _builtins.bool
-    """False: estimated from coordinates."""
+    """False: estimated from coordinates, or the typical figure."""
     age_s: _builtins.float
+    """Since it was told; 0 of an estimate."""
     def __init__(
         self,
         *,

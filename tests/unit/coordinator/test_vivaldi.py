@@ -127,5 +127,5 @@ def test_a_node_that_moved_far_finds_its_new_place() -> None:
     before = errors(nodes, points)
     points[0] = (600.0, 500.0, 1.0)
     assert errors(nodes, points)[-1] > 0.5
-    run(nodes, points, rng, 400)
+    run(nodes, points, rng, 600)
     assert errors(nodes, points)[int(len(before) * 0.9)] < 0.15
