@@ -81,7 +81,7 @@ def _sampled(
             if rng.random() < SPIKE_SHARE:
                 seen_ms += rng.expovariate(1 / SPIKE_MS)
             node.observe(str(there), nodes[there].coordinate, seen_ms)
-            if done >= rounds * 0.9:
+            if done >= rounds - max(1, rounds // 10):
                 steps.append(dist(before, node.coordinate.position))
     return fmean(steps)
 
