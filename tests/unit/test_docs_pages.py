@@ -1,5 +1,6 @@
 """The generated pages of the documentation are what the code says, and a drift of them is seen."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -51,3 +52,11 @@ def test_the_page_of_errors_has_every_reason_and_that_of_the_api_every_rpc() -> 
     ours = [path.rpartition("/")[2] for path in ACCESS if path.startswith("/multicloud.")]
     assert len(ours) > 50
     assert [rpc for rpc in ours if f"| `{rpc}` |" not in api] == []
+
+
+def test_the_page_of_the_api_says_which_rpcs_are_served() -> None:
+    api = (ROOT / "docs" / "api.md").read_text()
+    marks = dict(re.findall(r"^\| `([A-Z]\w+)` \|.*\| ([^|]*) \|$", api, re.MULTILINE))
+    assert "not yet" not in marks["ReloadConfig"]
+    assert marks["Greet"].strip() == ""
+    assert marks["CreateJob"] == "not yet, audited"

@@ -12,7 +12,9 @@ from google.protobuf.descriptor_pb2 import (
 )
 
 from nodeagent.rpc.access import ACCESS, ROLES
+from nodeagent.rpc.services import snake
 from tools.pages.markdown import code, head, note, table
+from tools.pages.served import served
 
 Comments = Mapping[tuple[int, ...], str]
 _MESSAGES, _ENUMS, _SERVICES = 4, 5, 6  # Field numbers of FileDescriptorProto, as paths have them.
@@ -59,7 +61,8 @@ def _said(said: Comments, path: tuple[int, ...]) -> str:
 def _rpc(service: str, method: MethodDescriptorProto, said: str) -> tuple[str, ...]:
     rule = ACCESS[f"/{service}/{method.name}"]
     who = [role for role in ROLES if role in rule.roles]
-    marks = (("audited", rule.mutating), ("passed on", rule.passed_on))
+    here = snake(method.name) in served()
+    marks = (("not yet", not here), ("audited", rule.mutating), ("passed on", rule.passed_on))
     takes = "stream " * method.client_streaming + _link(method.input_type)
     gives = "stream " * method.server_streaming + _link(method.output_type)
     return (
