@@ -6,7 +6,7 @@ rule: either there are as many clouds as copies, or every cloud brings as many z
 many regions, as there are copies.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations, combinations_with_replacement, zip_longest
 from math import inf
@@ -45,9 +45,10 @@ class PlanMaker:
         world: World,
         settings: PlacementSettings,
         held: tuple[Site, ...],
-        zones: Iterable[Zone],
+        zones: Collection[Zone],
     ) -> None:
         self.ask, self.world, self.settings, self.held = ask, world, settings, held
+        self._mean_fill = _mean_fill(zones)
         self.zones = self._tried(zones)
         domains = [ask.source, *(zone.domain for zone in self.zones)]
         self._distances = Distances.between(domains, world.prices, world.rtt_ms)
@@ -204,11 +205,13 @@ class PlanMaker:
         )
 
     def _fullness(self, fill: float) -> float:
-        """0 up to `full_from`, then without end, so that the last room is used evenly."""
-        over = (fill - self.settings.full_from) / (1 - self.settings.full_from)
-        if over <= 0:
-            return 0.0
-        return self.settings.full_weight * over / max(NEARLY_FULL, 1 - over)
+        """Grows as a zone stands out from the others, and without end as its last room is used."""
+        settings = self.settings
+        cost = settings.uneven_weight * fill * max(0.0, fill - self._mean_fill)
+        over = (fill - settings.full_from) / (1 - settings.full_from)
+        if over > 0:
+            cost += settings.full_weight * over / max(NEARLY_FULL, 1 - over)
+        return cost
 
     def _success(self, zones: Sequence[Zone], tree: Tree) -> float:
         if not self.world.success:
@@ -221,3 +224,8 @@ class PlanMaker:
 def _in_turn(lists: Iterable[list[Zone]]) -> list[Zone]:
     """The first of each, then the second of each, and so on."""
     return [zone for row in zip_longest(*lists) for zone in row if zone is not None]
+
+
+def _mean_fill(zones: Collection[Zone]) -> float:
+    usable = sum(seat.usable_bytes for zone in zones for seat in zone.seats)
+    return 1.0 - sum(zone.room_bytes for zone in zones) / usable if usable else 0.0
