@@ -268,8 +268,9 @@ def test_a_spare_takes_the_place_of_a_busy_target_without_breaking_a_rule() -> N
 def test_a_plan_leaves_the_draw_later_than_it_enters() -> None:
     ample = elect(ask(VIRGINIA), world(SIX)).board
     dearest = ample.kept[-1]
+    assert dearest.keys[1:] == ("gcp/us-east4/a", "gcp/us-east4/b")
     filled = [
-        refilled(m, int(TB * 0.151)) if m.facts and str(m.facts.domain) in dearest.keys[1:] else m
+        refilled(m, int(TB * (0.50 if m.facts and m.facts.domain.cloud == "gcp" else 0.53)))
         for m in SIX
     ]
     fresh = elect(ask(VIRGINIA), world(filled))
