@@ -24,7 +24,7 @@ ALLOW, REFUSE, KILL = 0x7FFF0000, 0x00050000 | errno.EPERM, 0x80000000
 SYSCALL_OFFSET, ARCH_OFFSET, X86_64 = 0, 4, 0xC000003E
 
 # systemd gives RestrictAddressFamilies and RestrictNamespaces filters of their own.
-SOCKET, SOCKET_FAMILIES, ARGUMENT_0_OFFSET = 41, (1, 2, 10), 16  # AF_UNIX, AF_INET, AF_INET6
+SOCKET, SOCKET_FAMILIES, ARGUMENT_0_OFFSET = 41, (1, 2, 10, 16), 16  # UNIX, INET, INET6, NETLINK
 
 
 class _Program(ctypes.Structure):

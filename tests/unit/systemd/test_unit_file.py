@@ -26,6 +26,7 @@ from nodeagent.install import release
 from nodeagent.install.interpreter import for_service
 from nodeagent.install.places import Places
 from nodeagent.install.settings import text_for
+from nodeagent.ops import sockdiag
 
 UNIT = resource("systemd/nodeagentd.service")
 EXPOSURE_MAX_TENTHS = 11
@@ -215,7 +216,7 @@ def test_the_sandbox_holds(sandbox: list[str]) -> None:
         "assert os.getuid() == 65534\n"
         "assert refused(os.chown, '/dev/null', 65534, 65534) == 1, 'chown: @privileged'\n"
         "assert refused(os.nice, 1) == 1, 'nice: @resources'\n"
-        "assert refused(socket.socket, 16, 3) == 1, 'netlink'\n"
+        "assert refused(socket.socket, 40, 1) == 1, 'AF_VSOCK'\n"
         "wx = mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC\n"
         "assert refused(lambda: mmap.mmap(-1, 4096, prot=wx)), 'writable and executable'\n"
         "assert 'NoNewPrivs:\\t1' in open('/proc/self/status').read()\n"
@@ -230,6 +231,22 @@ def test_the_sandbox_holds(sandbox: list[str]) -> None:
         cwd="/",
     )
     assert done.stdout == "held\n", done.stderr
+
+
+def test_the_kernel_tells_round_trip_times_under_the_restrictions(sandbox: list[str]) -> None:
+    code = Path(sockdiag.__file__).read_text() + (
+        "server = socket.create_server(('127.0.0.1', 0))\n"
+        "near = socket.create_connection(server.getsockname())\n"
+        "print(list(min_rtts_ms([server.getsockname()])) == [server.getsockname()])\n"
+    )
+    done = subprocess.run(
+        [*sandbox, str(for_service().path), "-I", "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        cwd="/",
+    )
+    assert done.stdout == "True\n", done.stderr
 
 
 def test_version_and_check_config_run_under_the_restrictions(
