@@ -1,0 +1,459 @@
+"""One node's brain: events in, actions out. It decides who is there; nothing here waits or sends.
+
+`step` is the only way in and its answer the only way out. Time and chance are arguments, so
+the same events give the same actions, in production as in the simulator.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from random import Random
+
+from coordinator.actions import Action, CloseWatch, OpenWatch, SaveGeneration, Send, Tell
+from coordinator.events import (
+    Event,
+    FactsChanged,
+    GenerationSaved,
+    LeaveAsked,
+    PeerMet,
+    Received,
+    RemovalDecided,
+    Tick,
+    WatchBroke,
+    WatchOpened,
+)
+from coordinator.gossip import (
+    EVERYBODY,
+    Rumours,
+    answer_to,
+    digest_from,
+    entry_of,
+    facts_of,
+)
+from coordinator.guard import LossGuard
+from coordinator.members import Members
+from coordinator.messages import Answer, Message, News, Probe, Sync, Vote
+from coordinator.rings import Standing, observers, subjects
+from coordinator.settings import Settings
+from coordinator.types import Facts, Knowing, Member, NodeId, Record, Status, View
+from coordinator.votes import Votes
+from coordinator.watch import Edge, Watch
+
+TICK_S_MIN = 0.001
+
+_SHOWN = {
+    Status.DOWN: Knowing.DOWN,
+    Status.DEAD: Knowing.DEAD,
+    Status.LEFT: Knowing.LEFT,
+    Status.REMOVED: Knowing.REMOVED,
+}
+_EVENT = {
+    Status.ALIVE: "node.alive",
+    Status.DOWN: "node.down",
+    Status.DEAD: "node.dead",
+    Status.LEFT: "node.left",
+    Status.REMOVED: "node.removed",
+}
+
+
+class Brain:
+    def __init__(self, own: Facts, settings: Settings, rng: Random, now_s: float) -> None:
+        self.own = own.node
+        self.settings = settings
+        self._rng = rng
+        self._members = Members(own.node)
+        self._members.merge(Record(own.node, own.generation), now_s)
+        self._members.take(own)
+        self._watch = Watch(settings)
+        self._votes = Votes(settings)
+        self._rumours = Rumours(settings.flood_again_s)
+        self._guard = LossGuard(settings)
+        self._standing: tuple[Standing, ...] = ()
+        self._rings: Mapping[NodeId, tuple[NodeId, ...]] = {}
+        self._restless = True  # Something changed that may be acted on before the next tick.
+        self._due_s = now_s
+        self._sync_due_s = now_s
+        self._revive_due_s = now_s + settings.revive_s
+        self._gone: set[NodeId] = set()
+        self._saving = 0
+        self._turn = 0
+        self._actions: list[Action] = []
+
+    # -- The door
+
+    def step(self, event: Event, now_s: float) -> list[Action]:
+        """What happened, and when: what to do about it, in order."""
+        if now_s - self._due_s > self.settings.late_tick_s:
+            self._watch.was_late(now_s)
+        match event:
+            case Received(sender, message, held_s):
+                self._received(sender, message, held_s, now_s)
+            case WatchOpened(subject):
+                self._opened(subject, now_s)
+            case WatchBroke(subject, refused):
+                self._broke(subject, refused, now_s)
+            case PeerMet(node, generation):
+                self._met(node, generation, now_s)
+            case FactsChanged(facts):
+                self._changed(facts)
+            case LeaveAsked():
+                self._leave(now_s)
+            case RemovalDecided(node):
+                self._merge(Record(node, 0, 0, Status.REMOVED), now_s, "an admin removed it")
+            case GenerationSaved(generation):
+                self._reborn(generation, now_s)
+            case Tick():
+                pass
+        if self._restless or now_s >= self._due_s:
+            self._work(now_s)
+        actions, self._actions = self._actions, []
+        return actions
+
+    def due_s(self) -> float:
+        """When `step` next wants a Tick."""
+        return self._due_s
+
+    def view(self, now_s: float) -> View:
+        """All that is known, as others may read it."""
+        known = {
+            node: self._member(record, now_s) for node, record in self._members.records.items()
+        }
+        return View(self.own, known, frozen=self._guard.frozen)
+
+    # -- What happened
+
+    def _received(self, sender: NodeId, message: Message, held_s: float, now_s: float) -> None:
+        if self._members.status(sender) is Status.REMOVED:
+            self._send(sender, News((self._members.records[sender],)))
+            return
+        match message:
+            case Probe():
+                self._answer(sender, message, held_s)
+            case Answer():
+                self._heard(sender, message, held_s, now_s)
+            case Vote(subject, observer, kind):
+                if observer == sender:
+                    self._votes.take(subject, observer, kind, now_s)
+                    self._restless = True
+            case News(records, facts):
+                self._learn(records, facts, now_s)
+            case Sync():
+                self._synced(sender, message, now_s)
+
+    def _answer(self, sender: NodeId, probe: Probe, held_s: float) -> None:
+        own = self._members.records[self.own]
+        coordinate = self._members.facts[self.own].coordinate
+        answer = Answer(probe.sequence, probe.sent_s, own, held_s, coordinate=coordinate)
+        self._send(sender, answer)
+
+    def _heard(self, sender: NodeId, answer: Answer, held_s: float, now_s: float) -> None:
+        if answer.record.node != sender:
+            return  # Nobody answers for another.
+        self._watch.heard(sender, answer, held_s, now_s)
+        edge = self._watch.edges.get(sender)
+        self._restless |= edge is not None and edge.suspected
+        self._merge(answer.record, now_s, "it answered")
+        known = self._members.records[sender]
+        if known.newer(answer.record):
+            self._send(sender, News((known,)))  # It does not know what is said of it yet.
+
+    def _opened(self, subject: NodeId, now_s: float) -> None:
+        edge = self._watch.edges.get(subject)
+        if edge:
+            edge.open = True
+            edge.probe_due_s = now_s
+            self._restless = True
+
+    def _broke(self, subject: NodeId, refused: bool, now_s: float) -> None:
+        edge = self._watch.edges.get(subject)
+        if edge is None:
+            return
+        edge.open = False
+        if refused and not edge.voted and self._members.alive(subject):
+            self._vote(edge, "refused", now_s)
+            self._restless = True
+
+    def _met(self, node: NodeId, generation: int, now_s: float) -> None:
+        if node == self.own:
+            return
+        stranger = node not in self._members.records
+        self._merge(Record(node, generation), now_s, "it was met")
+        if stranger and self._members.status(node) is Status.ALIVE:
+            self._open_sync(node, "")
+
+    def _changed(self, facts: Facts) -> None:
+        old = self._members.facts[self.own]
+        generation = self._members.records[self.own].generation
+        mine = replace(facts, generation=generation, version=old.version + 1)
+        self._members.take(mine)
+        if (mine.draining, mine.domain, mine.more) != (old.draining, old.domain, old.more):
+            self._rumours.add_facts(mine)
+            self._restless = True
+
+    def _leave(self, now_s: float) -> None:
+        own = self._members.records[self.own]
+        left = Record(self.own, own.generation, own.incarnation + 1, Status.LEFT)
+        self._members.merge(left, now_s)
+        for peer in sorted(self._neighbours()):
+            self._send(peer, News((left,)))
+
+    def _reborn(self, generation: int, now_s: float) -> None:
+        """This node had lost its state; what it says of itself counts again from here."""
+        self._saving = 0
+        facts = self._members.facts[self.own]
+        self._members.take(replace(facts, generation=generation, version=facts.version + 1))
+        reborn = Record(self.own, generation)
+        if self._members.merge(reborn, now_s):
+            self._rumours.add(reborn)
+        self._rumours.add_facts(self._members.facts[self.own])
+        self._restless = True
+
+    # -- What is known
+
+    def _learn(self, records: tuple[Record, ...], facts: tuple[Facts, ...], now_s: float) -> None:
+        for one in facts:
+            self._take(one)
+        for record in records:
+            self._merge(record, now_s, "others said so")
+
+    def _take(self, facts: Facts) -> None:
+        if facts.node == self.own:
+            return
+        old = self._members.facts.get(facts.node)
+        if self._members.take(facts) and (
+            old is None
+            or (old.domain, old.draining, old.more) != (facts.domain, facts.draining, facts.more)
+        ):
+            self._rumours.add_facts(facts)
+            self._restless = True
+
+    def _merge(self, record: Record, now_s: float, why: str) -> None:
+        if record.node == self.own and self._about_me(record, now_s):
+            return
+        old = self._members.merge(record, now_s)
+        if old is None:
+            return
+        self._rumours.add(record)
+        self._restless = True
+        node = record.node
+        if record.status is Status.ALIVE:
+            self._gone.discard(node)
+            if self._guard.back(node):
+                self._tell("cluster.thawed", node, "all that were lost are back")
+        if old is record or old.status is not record.status:
+            self._tell(_EVENT[record.status], node, why)
+        if record.status is Status.DEAD:
+            self._lost(node, now_s)
+        if record.status not in (Status.ALIVE, Status.DOWN):
+            self._votes.drop(node)
+
+    def _about_me(self, record: Record, now_s: float) -> bool:
+        """Someone says something of this node. True when that is not to be believed."""
+        mine = self._members.records[self.own]
+        if record.status is Status.REMOVED or mine.status is not Status.ALIVE:
+            return False
+        if record.generation > mine.generation:
+            if record.generation >= self._saving:
+                self._saving = record.generation + 1
+                self._actions.append(SaveGeneration(self._saving))
+            return True
+        if record.newer(mine):
+            raised = Record(self.own, mine.generation, record.incarnation + 1)
+            self._members.merge(raised, now_s)
+            self._rumours.add(raised)
+            self._restless = True
+            self._tell("node.refuted", self.own, f"others called this node {record.status.name}")
+        return True
+
+    def _lost(self, node: NodeId, now_s: float) -> None:
+        present = [n for n, _ in self._members.standing()]
+        if self._guard.lost(node, present, self._members.place, now_s):
+            self._tell("cluster.frozen", node, "much was lost at once: nothing is copied for now")
+
+    # -- What is due
+
+    def _work(self, now_s: float) -> None:
+        self._watch.heal(now_s)
+        self._rewatch(now_s)
+        for edge in list(self._watch.edges.values()):
+            self._look(edge, now_s)
+        self._judge(now_s)
+        self._hold(now_s)
+        self._sync(now_s)
+        self._flood(now_s)
+        self._restless = False
+        self._due_s = max(now_s + TICK_S_MIN, self._next_s())
+
+    def _next_s(self) -> float:
+        soon = [self._watch.due_s(), self._rumours.due_s(), self._sync_due_s, self._guard.due_s()]
+        return min(soon)
+
+    def _rewatch(self, now_s: float) -> None:
+        """Watch whom the rings say, when the members have changed."""
+        standing = self._members.standing()
+        if standing is self._standing:
+            return
+        s = self.settings
+        shape = (s.observers_max, s.observers_near, s.near_members_min)
+        self._standing = standing
+        self._rings = observers(standing, *shape)
+        watched = subjects(standing, *shape).get(self.own, frozenset())
+        for gone in sorted(set(self._watch.edges) - watched):
+            self._watch.end(gone)
+            self._actions.append(CloseWatch(gone))
+        for new in sorted(watched - set(self._watch.edges)):
+            self._watch.begin(new, now_s)
+            self._actions.append(OpenWatch(new))
+
+    def _look(self, edge: Edge, now_s: float) -> None:
+        """One subject: ask it, doubt it, vote on it."""
+        suspected = now_s >= self._watch.suspect_at_s(edge)
+        if suspected is not edge.suspected:
+            edge.suspected = suspected
+            if self._members.alive(edge.subject):
+                what = "node.suspect" if suspected else "node.trusted"
+                self._tell(what, edge.subject, f"silent for {now_s - edge.heard_s:.1f} s")
+        if now_s >= self._watch.silent_at_s(edge):
+            if edge.voted != "silent" or now_s >= edge.vote_due_s:
+                self._vote(edge, "silent", now_s)
+        elif edge.voted and not suspected:
+            self._vote(edge, "recovered", now_s)
+        elif edge.voted and now_s >= edge.vote_due_s:
+            self._vote(edge, edge.voted, now_s)
+        if edge.open and now_s >= edge.probe_due_s:
+            edge.sequence += 1
+            edge.probe_due_s = now_s + self._probe_every_s(edge)
+            self._send(edge.subject, Probe(edge.sequence, now_s, edge.suspected))
+
+    def _probe_every_s(self, edge: Edge) -> float:
+        near = self._members.place(edge.subject) == self._members.place(self.own)
+        return self.settings.probe_near_s if near else self.settings.probe_far_s
+
+    def _vote(self, edge: Edge, kind: str, now_s: float) -> None:
+        record = self._members.records.get(edge.subject)
+        if record is None:
+            return
+        edge.voted = "" if kind == "recovered" else kind
+        edge.vote_due_s = now_s + self.settings.revote_s
+        self._votes.take(record, self.own, kind, now_s)
+        vote = Vote(record, self.own, kind)
+        for other in self._observers(edge.subject):
+            if other != self.own and self._members.status(other) is Status.ALIVE:
+                self._send(other, vote)
+
+    def _judge(self, now_s: float) -> None:
+        for node in self._votes.open_cases():
+            record = self._members.records.get(node)
+            if record is None or record.status not in (Status.ALIVE, Status.DOWN):
+                continue
+            found = self._votes.verdict(
+                record, self._observers(node), self._members.alive, self._members.place, now_s
+            )
+            if found is not None and found > record.status:
+                verdict = Record(node, record.generation, record.incarnation, found)
+                why = (
+                    "its observers do not hear it"
+                    if found is Status.DEAD
+                    else "its process is gone"
+                )
+                self._merge(verdict, now_s, why)
+
+    def _observers(self, node: NodeId) -> tuple[NodeId, ...]:
+        return self._rings.get(node, ())
+
+    def _hold(self, now_s: float) -> None:
+        """From dead to gone; and what has been dead for long is forgotten."""
+        if self._guard.thaw(now_s):
+            self._tell("cluster.thawed", self.own, "the longest freeze is over")
+        for node in self._members.lost_as(Status.DEAD, Status.LEFT):
+            since_s = now_s - self._members.since_s[node]
+            if since_s >= self.settings.forget_s:
+                self._members.forget(node)
+            elif (
+                since_s >= self.settings.hold_s
+                and node not in self._gone
+                and not self._guard.frozen
+                and self._members.status(node) is Status.DEAD
+            ):
+                self._gone.add(node)
+                self._tell("node.gone", node, "its copies are made anew elsewhere")
+
+    # -- Telling
+
+    def _sync(self, now_s: float) -> None:
+        if now_s < self._sync_due_s:
+            return
+        self._sync_due_s = now_s + self.settings.sync_s * self._rng.uniform(0.9, 1.1)
+        if now_s >= self._revive_due_s:
+            self._revive_due_s = now_s + self.settings.revive_s * self._rng.uniform(0.8, 1.2)
+            lost = self._members.lost_as(Status.DEAD, Status.DOWN)
+            if lost:
+                self._open_sync(self._rng.choice(lost), self._window())
+        self._turn += 1
+        choices = sorted(self._neighbours()) if self._turn % 2 else [n for n, _ in self._standing]
+        choices = [n for n in choices if n != self.own and self._members.alive(n)]
+        if choices:
+            self._open_sync(self._rng.choice(choices), self._window())
+
+    def _window(self) -> NodeId:
+        """Where the digest begins: small clusters are compared whole, large ones in turn."""
+        if len(self._members.records) <= self.settings.sync_entries_max:
+            return ""
+        return self._rng.choice(sorted(self._members.records))
+
+    def _open_sync(self, to: NodeId, first: NodeId) -> None:
+        sync = digest_from(self._members, first, self.settings.sync_entries_max)
+        about = [n for n in (self.own, to) if n in self._members.records and n < first]
+        about += [n for n in (self.own, to) if n in self._members.records and n > sync.last]
+        extra = tuple(entry_of(self._members, node) for node in about)
+        self._send(to, Sync(sync.digest + extra, first=sync.first, last=sync.last))
+
+    def _synced(self, sender: NodeId, sync: Sync, now_s: float) -> None:
+        self._learn(tuple(entry.record for entry in sync.digest), sync.facts, now_s)
+        most = self.settings.sync_entries_max
+        if not sync.answer:
+            self._send(sender, answer_to(self._members, sync, most))
+            return
+        if sync.wanted:
+            self._send(sender, News((), facts_of(self._members, sync.wanted, most)))
+        if sync.last < EVERYBODY and len(sync.digest) >= most:
+            self._open_sync(sender, sync.last)  # There is more behind what fitted.
+
+    def _flood(self, now_s: float) -> None:
+        if self._rumours.due_s() > now_s:
+            return
+        records, facts = self._rumours.due(now_s)
+        if not records and not facts:
+            return
+        peers = [n for n in sorted(self._neighbours()) if self._members.status(n) is Status.ALIVE]
+        chosen = self._rng.sample(peers, min(self.settings.flood_peers, len(peers)))
+        for peer in chosen:
+            self._send(peer, News(records, facts))
+
+    def _neighbours(self) -> set[NodeId]:
+        """Those at the other end of a stream: whom this node watches and who watches it."""
+        return {*self._watch.edges, *self._observers(self.own)} - {self.own}
+
+    def _send(self, to: NodeId, message: Message) -> None:
+        if to != self.own:
+            self._actions.append(Send(to, message))
+
+    def _tell(self, what: str, node: NodeId, why: str = "") -> None:
+        record = self._members.records.get(node)
+        knowing = self._knowing(record, 0.0) if record else None
+        self._actions.append(Tell(what, node, knowing, why))
+
+    # -- Being looked at
+
+    def _member(self, record: Record, now_s: float) -> Member:
+        edge = self._watch.edges.get(record.node)
+        silent_s = max(0.0, now_s - edge.heard_s) if edge else 0.0
+        facts = self._members.facts.get(record.node)
+        return Member(record, self._knowing(record, now_s), facts, silent_s)
+
+    def _knowing(self, record: Record, now_s: float) -> Knowing:
+        if record.status in _SHOWN:
+            return _SHOWN[record.status]
+        edge = self._watch.edges.get(record.node)
+        if edge is None or not edge.suspected:
+            return Knowing.ALIVE
+        return Knowing.UNREACHABLE if edge.voted == "silent" else Knowing.SUSPECT

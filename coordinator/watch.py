@@ -1,0 +1,84 @@
+"""The detector: what one observer hears of its subjects, and when silence becomes a vote."""
+
+from dataclasses import dataclass, field
+
+from coordinator.messages import Answer
+from coordinator.settings import Settings
+from coordinator.types import NodeId
+
+RTT_S_MAX = 2.0
+
+
+@dataclass(slots=True)
+class Edge:
+    """One subject as its observer sees it."""
+
+    subject: NodeId
+    heard_s: float  # When it last answered; at first, when the watch began.
+    probe_due_s: float
+    open: bool = False
+    sequence: int = 0
+    rtt_s: float = 0.0
+    voted: str = ""  # What this observer has said last: "", "silent" or "refused".
+    vote_due_s: float = 0.0  # When it says so again.
+    suspected: bool = False
+
+
+@dataclass(slots=True)
+class Watch:
+    settings: Settings
+    edges: dict[NodeId, Edge] = field(default_factory=dict)
+    health: int = 0  # 0 is well; each step makes this observer slower to judge.
+    health_heals_s: float = 0.0
+
+    def begin(self, subject: NodeId, now_s: float) -> None:
+        self.edges[subject] = Edge(subject, heard_s=now_s, probe_due_s=now_s)
+
+    def end(self, subject: NodeId) -> None:
+        self.edges.pop(subject, None)
+
+    def heard(self, subject: NodeId, answer: Answer, held_s: float, now_s: float) -> None:
+        edge = self.edges.get(subject)
+        if edge is None:
+            return
+        edge.heard_s = max(edge.heard_s, now_s - held_s)
+        rtt_s = now_s - held_s - answer.probe_sent_s - answer.held_s
+        if 0 <= rtt_s <= RTT_S_MAX:
+            edge.rtt_s = rtt_s if edge.rtt_s == 0 else min(rtt_s, edge.rtt_s * 1.1)
+
+    def was_late(self, now_s: float) -> None:
+        """This node's own loop stood still: what it did not hear proves nothing."""
+        self.health = min(self.settings.health_max, self.health + 2)
+        self.health_heals_s = now_s + self.settings.health_heal_s
+        for edge in self.edges.values():
+            edge.heard_s = max(edge.heard_s, now_s)
+            edge.probe_due_s = now_s
+
+    def heal(self, now_s: float) -> None:
+        if self.health and now_s >= self.health_heals_s:
+            self.health -= 1
+            self.health_heals_s = now_s + self.settings.health_heal_s
+
+    @property
+    def patience(self) -> float:
+        return 1 + self.health / 4
+
+    def suspect_at_s(self, edge: Edge) -> float:
+        wait_s = self.settings.suspect_s * self.patience + edge.rtt_s
+        return edge.heard_s + wait_s
+
+    def silent_at_s(self, edge: Edge) -> float:
+        return edge.heard_s + self.settings.silent_s * self.patience
+
+    def due_s(self) -> float:
+        """When an edge next wants something done."""
+        due_s = float("inf")
+        for edge in self.edges.values():
+            due_s = min(due_s, edge.probe_due_s if edge.open else due_s)
+            if not edge.suspected:
+                due_s = min(due_s, self.suspect_at_s(edge))
+            if edge.voted:
+                due_s = min(due_s, edge.vote_due_s)
+            if edge.voted != "silent":
+                due_s = min(due_s, self.silent_at_s(edge))
+        return due_s
