@@ -4,7 +4,6 @@
 the same events give the same actions, in production as in the simulator.
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
 from random import Random
 
@@ -32,7 +31,7 @@ from coordinator.gossip import (
 from coordinator.guard import LossGuard
 from coordinator.members import Members
 from coordinator.messages import Answer, Message, News, Probe, Sync, Vote
-from coordinator.rings import Standing, observers, subjects
+from coordinator.rings import Rings, Standing
 from coordinator.settings import Settings
 from coordinator.types import Facts, Knowing, Member, NodeId, Record, Status, View
 from coordinator.votes import Votes
@@ -68,10 +67,11 @@ class Brain:
         self._rumours = Rumours(settings.flood_again_s)
         self._guard = LossGuard(settings)
         self._standing: tuple[Standing, ...] = ()
-        self._rings: Mapping[NodeId, tuple[NodeId, ...]] = {}
+        shape = (settings.observers_max, settings.observers_near, settings.near_members_min)
+        self._rings = Rings(*shape)
         self._restless = True  # Something changed that may be acted on before the next tick.
         self._due_s = now_s
-        self._sync_due_s = now_s
+        self._sync_due_s = self._rewatch_due_s = now_s
         self._revive_due_s = now_s + settings.revive_s
         self._gone: set[NodeId] = set()
         self._saving = 0
@@ -176,7 +176,7 @@ class Brain:
         if node == self.own:
             return
         stranger = node not in self._members.records
-        self._merge(Record(node, generation), now_s, "it was met")
+        self._merge(Record(node, generation), now_s, "it was met", tell_new=False)
         if stranger and self._members.status(node) is Status.ALIVE:
             self._open_sync(node, "")
 
@@ -215,24 +215,30 @@ class Brain:
         for record in records:
             self._merge(record, now_s, "others said so")
 
-    def _take(self, facts: Facts) -> None:
+    def _take(self, facts: Facts, tell: bool = True) -> None:
         if facts.node == self.own:
             return
         old = self._members.facts.get(facts.node)
-        if self._members.take(facts) and (
-            old is None
-            or (old.domain, old.draining, old.more) != (facts.domain, facts.draining, facts.more)
+        if (
+            self._members.take(facts)
+            and tell
+            and (
+                old is None
+                or (old.domain, old.draining, old.more)
+                != (facts.domain, facts.draining, facts.more)
+            )
         ):
             self._rumours.add_facts(facts)
             self._restless = True
 
-    def _merge(self, record: Record, now_s: float, why: str) -> None:
+    def _merge(self, record: Record, now_s: float, why: str, tell_new: bool = True) -> None:
         if record.node == self.own and self._about_me(record, now_s):
             return
         old = self._members.merge(record, now_s)
         if old is None:
             return
-        self._rumours.add(record)
+        if old is not record or tell_new:
+            self._rumours.add(record)
         self._restless = True
         node = record.node
         if record.status is Status.ALIVE:
@@ -285,18 +291,21 @@ class Brain:
 
     def _next_s(self) -> float:
         soon = [self._watch.due_s(), self._rumours.due_s(), self._sync_due_s, self._guard.due_s()]
+        if self._members.standing() is not self._standing:
+            soon.append(self._rewatch_due_s)
         return min(soon)
 
     def _rewatch(self, now_s: float) -> None:
         """Watch whom the rings say, when the members have changed."""
+        if now_s < self._rewatch_due_s:
+            return
         standing = self._members.standing()
         if standing is self._standing:
             return
-        s = self.settings
-        shape = (s.observers_max, s.observers_near, s.near_members_min)
+        self._rewatch_due_s = now_s + self.settings.rewatch_s
         self._standing = standing
-        self._rings = observers(standing, *shape)
-        watched = subjects(standing, *shape).get(self.own, frozenset())
+        self._rings.update(standing)
+        watched = self._rings.subjects(self.own)
         for gone in sorted(set(self._watch.edges) - watched):
             self._watch.end(gone)
             self._actions.append(CloseWatch(gone))
@@ -315,24 +324,21 @@ class Brain:
         if now_s >= self._watch.silent_at_s(edge):
             if edge.voted != "silent" or now_s >= edge.vote_due_s:
                 self._vote(edge, "silent", now_s)
-        elif edge.voted and not suspected:
+        elif edge.voted and edge.heard_s > edge.voted_s and not suspected:
             self._vote(edge, "recovered", now_s)
         elif edge.voted and now_s >= edge.vote_due_s:
             self._vote(edge, edge.voted, now_s)
         if edge.open and now_s >= edge.probe_due_s:
             edge.sequence += 1
-            edge.probe_due_s = now_s + self._probe_every_s(edge)
+            edge.probe_due_s = now_s + self.settings.probe_s
             self._send(edge.subject, Probe(edge.sequence, now_s, edge.suspected))
-
-    def _probe_every_s(self, edge: Edge) -> float:
-        near = self._members.place(edge.subject) == self._members.place(self.own)
-        return self.settings.probe_near_s if near else self.settings.probe_far_s
 
     def _vote(self, edge: Edge, kind: str, now_s: float) -> None:
         record = self._members.records.get(edge.subject)
         if record is None:
             return
         edge.voted = "" if kind == "recovered" else kind
+        edge.voted_s = now_s
         edge.vote_due_s = now_s + self.settings.revote_s
         self._votes.take(record, self.own, kind, now_s)
         vote = Vote(record, self.own, kind)
@@ -358,7 +364,7 @@ class Brain:
                 self._merge(verdict, now_s, why)
 
     def _observers(self, node: NodeId) -> tuple[NodeId, ...]:
-        return self._rings.get(node, ())
+        return self._rings.observers(node)
 
     def _hold(self, now_s: float) -> None:
         """From dead to gone; and what has been dead for long is forgotten."""
@@ -389,7 +395,8 @@ class Brain:
             if lost:
                 self._open_sync(self._rng.choice(lost), self._window())
         self._turn += 1
-        choices = sorted(self._neighbours()) if self._turn % 2 else [n for n, _ in self._standing]
+        anyone = self._turn % self.settings.sync_anyone_every == 0
+        choices = [n for n, _ in self._standing] if anyone else sorted(self._neighbours())
         choices = [n for n in choices if n != self.own and self._members.alive(n)]
         if choices:
             self._open_sync(self._rng.choice(choices), self._window())
@@ -408,13 +415,18 @@ class Brain:
         self._send(to, Sync(sync.digest + extra, first=sync.first, last=sync.last))
 
     def _synced(self, sender: NodeId, sync: Sync, now_s: float) -> None:
-        self._learn(tuple(entry.record for entry in sync.digest), sync.facts, now_s)
+        for facts in sync.facts:
+            self._take(facts, tell=facts.node == sender)
+        for entry in sync.digest:
+            # Whom only this node had not heard of is no news to others.
+            self._merge(entry.record, now_s, "others said so", tell_new=entry.record.node == sender)
         most = self.settings.sync_entries_max
         if not sync.answer:
             self._send(sender, answer_to(self._members, sync, most))
             return
         if sync.wanted:
-            self._send(sender, News((), facts_of(self._members, sync.wanted, most)))
+            wanted = facts_of(self._members, sync.wanted, most)
+            self._send(sender, Sync((), wanted, answer=True, first=EVERYBODY, last=EVERYBODY))
         if sync.last < EVERYBODY and len(sync.digest) >= most:
             self._open_sync(sender, sync.last)  # There is more behind what fitted.
 

@@ -8,9 +8,9 @@ class Settings:
     observers_max: int = 8  # Of one node; below ten nodes everyone watches everyone.
     observers_near: int = 4  # Of these, so many from the node's own region.
     near_members_min: int = 5  # A smaller region is watched by anyone.
-    probe_near_s: float = 0.5
-    probe_far_s: float = 1.0
-    suspect_s: float = 1.2  # Beyond probe and round trip: stop choosing it.
+    rewatch_s: float = 0.25  # Many joining at once are taken in together.
+    probe_s: float = 0.5
+    suspect_s: float = 1.2  # Beyond the round trip: stop choosing it.
     silent_s: float = 3.5  # Then an observer votes; a pause of 2.9 s is no death.
     late_tick_s: float = 0.3  # My own loop stood still: what I did not hear proves nothing.
     health_max: int = 8
@@ -20,6 +20,7 @@ class Settings:
     flood_peers: int = 5
     flood_again_s: float = 0.5
     sync_s: float = 1.0
+    sync_anyone_every: int = 10  # Turns; the others go to neighbours, whose streams stand.
     sync_entries_max: int = 128
     revive_s: float = 5.0  # How often one of the dead is tried, so that a split heals.
     forget_s: float = 72 * 3600.0

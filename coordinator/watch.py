@@ -20,6 +20,7 @@ class Edge:
     sequence: int = 0
     rtt_s: float = 0.0
     voted: str = ""  # What this observer has said last: "", "silent" or "refused".
+    voted_s: float = 0.0
     vote_due_s: float = 0.0  # When it says so again.
     suspected: bool = False
 
