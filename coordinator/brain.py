@@ -31,7 +31,7 @@ from coordinator.gossip import (
 from coordinator.guard import LossGuard
 from coordinator.members import Members
 from coordinator.messages import Answer, Message, News, Probe, Sync, Vote
-from coordinator.rings import Rings, Standing
+from coordinator.rings import Rings
 from coordinator.settings import Settings
 from coordinator.types import Facts, Knowing, Member, NodeId, Record, Status, View
 from coordinator.votes import Votes
@@ -66,7 +66,6 @@ class Brain:
         self._votes = Votes(settings)
         self._rumours = Rumours(settings.flood_again_s)
         self._guard = LossGuard(settings)
-        self._standing: tuple[Standing, ...] = ()
         shape = (settings.observers_max, settings.observers_near, settings.near_members_min)
         self._rings = Rings(*shape)
         self._restless = True  # Something changed that may be acted on before the next tick.
@@ -160,7 +159,7 @@ class Brain:
         edge = self._watch.edges.get(subject)
         if edge:
             edge.open = True
-            edge.probe_due_s = now_s
+            edge.probe_due_s = edge.due_s = now_s
             self._restless = True
 
     def _broke(self, subject: NodeId, refused: bool, now_s: float) -> None:
@@ -178,7 +177,7 @@ class Brain:
         stranger = node not in self._members.records
         self._merge(Record(node, generation), now_s, "it was met", tell_new=False)
         if stranger and self._members.status(node) is Status.ALIVE:
-            self._open_sync(node, "")
+            self._open_sync(node)
 
     def _changed(self, facts: Facts) -> None:
         old = self._members.facts[self.own]
@@ -271,7 +270,7 @@ class Brain:
         return True
 
     def _lost(self, node: NodeId, now_s: float) -> None:
-        present = [n for n, _ in self._members.standing()]
+        present = self._rings.members()
         if self._guard.lost(node, present, self._members.place, now_s):
             self._tell("cluster.frozen", node, "much was lost at once: nothing is copied for now")
 
@@ -280,8 +279,10 @@ class Brain:
     def _work(self, now_s: float) -> None:
         self._watch.heal(now_s)
         self._rewatch(now_s)
-        for edge in list(self._watch.edges.values()):
-            self._look(edge, now_s)
+        for edge in self._watch.edges.values():
+            if now_s >= edge.due_s:
+                self._look(edge, now_s)
+                self._watch.settle(edge)
         self._judge(now_s)
         self._hold(now_s)
         self._sync(now_s)
@@ -291,7 +292,7 @@ class Brain:
 
     def _next_s(self) -> float:
         soon = [self._watch.due_s(), self._rumours.due_s(), self._sync_due_s, self._guard.due_s()]
-        if self._members.standing() is not self._standing:
+        if self._members.moved:
             soon.append(self._rewatch_due_s)
         return min(soon)
 
@@ -299,12 +300,12 @@ class Brain:
         """Watch whom the rings say, when the members have changed."""
         if now_s < self._rewatch_due_s:
             return
-        standing = self._members.standing()
-        if standing is self._standing:
+        if not self._members.moved:
             return
         self._rewatch_due_s = now_s + self.settings.rewatch_s
-        self._standing = standing
-        self._rings.update(standing)
+        moved, self._members.moved = self._members.moved, set()
+        for node in moved:
+            self._rings.put(node, self._members.standing(node))
         watched = self._rings.subjects(self.own)
         for gone in sorted(set(self._watch.edges) - watched):
             self._watch.end(gone)
@@ -393,22 +394,28 @@ class Brain:
             self._revive_due_s = now_s + self.settings.revive_s * self._rng.uniform(0.8, 1.2)
             lost = self._members.lost_as(Status.DEAD, Status.DOWN)
             if lost:
-                self._open_sync(self._rng.choice(lost), self._window())
+                self._open_sync(self._rng.choice(lost), *self._window())
         self._turn += 1
         anyone = self._turn % self.settings.sync_anyone_every == 0
-        choices = [n for n, _ in self._standing] if anyone else sorted(self._neighbours())
+        choices = self._rings.members() if anyone else sorted(self._neighbours())
         choices = [n for n in choices if n != self.own and self._members.alive(n)]
         if choices:
-            self._open_sync(self._rng.choice(choices), self._window())
+            self._open_sync(self._rng.choice(choices), *self._window())
 
-    def _window(self) -> NodeId:
-        """Where the digest begins: small clusters are compared whole, large ones in turn."""
-        if len(self._members.records) <= self.settings.sync_entries_max:
-            return ""
-        return self._rng.choice(sorted(self._members.records))
+    def _window(self) -> tuple[NodeId, int]:
+        """Where a digest begins and how much it holds: a small cluster whole, a large one in turn.
 
-    def _open_sync(self, to: NodeId, first: NodeId) -> None:
-        sync = digest_from(self._members, first, self.settings.sync_entries_max)
+        A window may hang over either end, so that the outermost come as often as the others.
+        """
+        most = self.settings.sync_entries_max
+        known = len(self._members.records)
+        if known <= most:
+            return "", most
+        start = self._rng.randrange(1 - most, known)
+        return ("", most + start) if start <= 0 else (sorted(self._members.records)[start], most)
+
+    def _open_sync(self, to: NodeId, first: NodeId = "", most: int = 0) -> None:
+        sync = digest_from(self._members, first, most or self.settings.sync_entries_max)
         about = [n for n in (self.own, to) if n in self._members.records and n < first]
         about += [n for n in (self.own, to) if n in self._members.records and n > sync.last]
         extra = tuple(entry_of(self._members, node) for node in about)

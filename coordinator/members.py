@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field
 
-from coordinator.rings import Standing
 from coordinator.types import Facts, NodeId, Record, Status
 
 PRESENT = (Status.ALIVE, Status.DOWN)  # Who is in the rings: a quick restart must not move them.
@@ -15,7 +14,7 @@ class Members:
     facts: dict[NodeId, Facts] = field(default_factory=dict)
     since_s: dict[NodeId, float] = field(default_factory=dict)  # Of the record's status, here.
     lost: set[NodeId] = field(default_factory=set)  # Whoever is not alive.
-    _standing: tuple[Standing, ...] | None = None
+    moved: set[NodeId] = field(default_factory=set)  # Whose place in the rings may have changed.
 
     def merge(self, record: Record, now_s: float) -> Record | None:
         """Takes the record if it is newer: the one that it replaced, or itself when there was
@@ -27,7 +26,7 @@ class Members:
         (self.lost.discard if record.status is Status.ALIVE else self.lost.add)(record.node)
         if old is None or old.status is not record.status or record.generation != old.generation:
             self.since_s[record.node] = now_s
-            self._standing = None
+            self.moved.add(record.node)
         return old or record
 
     def take(self, facts: Facts) -> bool:
@@ -37,26 +36,18 @@ class Members:
             return False
         self.facts[facts.node] = facts
         if old is None or old.domain != facts.domain:
-            self._standing = None
+            self.moved.add(facts.node)
         return True
 
     def forget(self, node: NodeId) -> None:
         for kept in (self.records, self.facts, self.since_s):
             kept.pop(node, None)
         self.lost.discard(node)
-        self._standing = None
+        self.moved.add(node)
 
-    def standing(self) -> tuple[Standing, ...]:
-        """Those who are present and where, sorted: what the rings are made of."""
-        if self._standing is None:
-            self._standing = tuple(
-                sorted(
-                    (node, self.place(node))
-                    for node, record in self.records.items()
-                    if record.status in PRESENT
-                )
-            )
-        return self._standing
+    def standing(self, node: NodeId) -> str | None:
+        """Its place when it is in the rings, else None."""
+        return self.place(node) if self.status(node) in PRESENT else None
 
     def place(self, node: NodeId) -> str:
         facts = self.facts.get(node)

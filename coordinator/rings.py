@@ -14,7 +14,6 @@ from itertools import islice
 
 from coordinator.types import NodeId
 
-Standing = tuple[NodeId, str]  # A member and its place
 Spot = tuple[bytes, NodeId]  # Where a node stands in a ring
 
 
@@ -30,15 +29,20 @@ class Rings:
         self._regional: dict[str, list[list[Spot]]] = {}
         self._known: dict[NodeId, tuple[NodeId, ...]] = {}
 
-    def update(self, standing: tuple[Standing, ...]) -> None:
-        now = dict(standing)
-        for node, place in [*self._places.items()]:
-            if now.get(node) != place:
-                self._remove(node, place)
-        for node, place in standing:
-            if node not in self._places:
-                self._add(node, place)
+    def put(self, node: NodeId, place: str | None) -> None:
+        """A node came, moved, or (None) went."""
+        old = self._places.get(node)
+        if old == place:
+            return
+        if old is not None:
+            self._remove(node, old)
+        if place is not None:
+            self._add(node, place)
         self._known.clear()
+
+    def members(self) -> list[NodeId]:
+        """In a fixed order, so that chance is the rng's alone."""
+        return [node for _, node in self._all[0]]
 
     def _add(self, node: NodeId, place: str) -> None:
         self._places[node] = place

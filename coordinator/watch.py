@@ -23,6 +23,7 @@ class Edge:
     voted_s: float = 0.0
     vote_due_s: float = 0.0  # When it says so again.
     suspected: bool = False
+    due_s: float = 0.0  # When it is next to be looked at; see `Watch.settle`.
 
 
 @dataclass(slots=True)
@@ -43,6 +44,8 @@ class Watch:
         if edge is None:
             return
         edge.heard_s = max(edge.heard_s, now_s - held_s)
+        if edge.suspected or edge.voted:
+            edge.due_s = now_s
         rtt_s = now_s - held_s - answer.probe_sent_s - answer.held_s
         if 0 <= rtt_s <= RTT_S_MAX:
             edge.rtt_s = rtt_s if edge.rtt_s == 0 else min(rtt_s, edge.rtt_s * 1.1)
@@ -53,7 +56,7 @@ class Watch:
         self.health_heals_s = now_s + self.settings.health_heal_s
         for edge in self.edges.values():
             edge.heard_s = max(edge.heard_s, now_s)
-            edge.probe_due_s = now_s
+            edge.probe_due_s = edge.due_s = now_s
 
     def heal(self, now_s: float) -> None:
         if self.health and now_s >= self.health_heals_s:
@@ -71,15 +74,16 @@ class Watch:
     def silent_at_s(self, edge: Edge) -> float:
         return edge.heard_s + self.settings.silent_s * self.patience
 
+    def settle(self, edge: Edge) -> None:
+        """An answer only ever puts things off, so this may be early but never late."""
+        due_s = float("inf") if edge.suspected else self.suspect_at_s(edge)
+        if edge.open:
+            due_s = min(due_s, edge.probe_due_s)
+        if edge.voted:
+            due_s = min(due_s, edge.vote_due_s)
+        if edge.voted != "silent":
+            due_s = min(due_s, self.silent_at_s(edge))
+        edge.due_s = due_s
+
     def due_s(self) -> float:
-        """When an edge next wants something done."""
-        due_s = float("inf")
-        for edge in self.edges.values():
-            due_s = min(due_s, edge.probe_due_s if edge.open else due_s)
-            if not edge.suspected:
-                due_s = min(due_s, self.suspect_at_s(edge))
-            if edge.voted:
-                due_s = min(due_s, edge.vote_due_s)
-            if edge.voted != "silent":
-                due_s = min(due_s, self.silent_at_s(edge))
-        return due_s
+        return min((edge.due_s for edge in self.edges.values()), default=float("inf"))
