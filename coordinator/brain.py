@@ -33,18 +33,13 @@ from coordinator.members import Members
 from coordinator.messages import Answer, Message, News, Probe, Sync, Vote
 from coordinator.rings import Rings
 from coordinator.settings import Settings
-from coordinator.types import Facts, Knowing, Member, NodeId, Record, Status, View
+from coordinator.shown import knowing_of
+from coordinator.types import Facts, NodeId, Record, Status, View
 from coordinator.votes import Votes
 from coordinator.watch import Edge, Watch
 
 TICK_S_MIN = 0.001
 
-_SHOWN = {
-    Status.DOWN: Knowing.DOWN,
-    Status.DEAD: Knowing.DEAD,
-    Status.LEFT: Knowing.LEFT,
-    Status.REMOVED: Knowing.REMOVED,
-}
 _EVENT = {
     Status.ALIVE: "node.alive",
     Status.DOWN: "node.down",
@@ -458,21 +453,5 @@ class Brain:
 
     def _tell(self, what: str, node: NodeId, why: str = "") -> None:
         record = self._members.records.get(node)
-        knowing = self._knowing(record, 0.0) if record else None
+        knowing = knowing_of(record, self._watch.edges.get(node)) if record else None
         self._actions.append(Tell(what, node, knowing, why))
-
-    # -- Being looked at
-
-    def _member(self, record: Record, now_s: float) -> Member:
-        edge = self._watch.edges.get(record.node)
-        silent_s = max(0.0, now_s - edge.heard_s) if edge else 0.0
-        facts = self._members.facts.get(record.node)
-        return Member(record, self._knowing(record, now_s), facts, silent_s)
-
-    def _knowing(self, record: Record, now_s: float) -> Knowing:
-        if record.status in _SHOWN:
-            return _SHOWN[record.status]
-        edge = self._watch.edges.get(record.node)
-        if edge is None or not edge.suspected:
-            return Knowing.ALIVE
-        return Knowing.UNREACHABLE if edge.voted == "silent" else Knowing.SUSPECT
