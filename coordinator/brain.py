@@ -20,20 +20,14 @@ from coordinator.events import (
     WatchBroke,
     WatchOpened,
 )
-from coordinator.gossip import (
-    EVERYBODY,
-    Rumours,
-    answer_to,
-    digest_from,
-    entry_of,
-    facts_of,
-)
+from coordinator.gossip import EVERYBODY, answer_to, facts_of
 from coordinator.guard import LossGuard
 from coordinator.members import Members
 from coordinator.messages import Answer, Message, News, Probe, Sync, Vote
 from coordinator.rings import Rings
 from coordinator.settings import Settings
-from coordinator.shown import knowing_of
+from coordinator.shown import knowing_of, view_of
+from coordinator.spread import Spread
 from coordinator.types import Facts, NodeId, Record, Status, View
 from coordinator.votes import Votes
 from coordinator.watch import Edge, Watch
@@ -53,23 +47,20 @@ class Brain:
     def __init__(self, own: Facts, settings: Settings, rng: Random, now_s: float) -> None:
         self.own = own.node
         self.settings = settings
-        self._rng = rng
         self._members = Members(own.node)
         self._members.merge(Record(own.node, own.generation), now_s)
         self._members.take(own)
         self._watch = Watch(settings)
         self._votes = Votes(settings)
-        self._rumours = Rumours(settings.flood_again_s)
         self._guard = LossGuard(settings)
+        self._spread = Spread(self._members, settings, rng, now_s)
         shape = (settings.observers_max, settings.observers_near, settings.near_members_min)
         self._rings = Rings(*shape)
         self._restless = True  # Something changed that may be acted on before the next tick.
         self._due_s = now_s
-        self._sync_due_s = self._rewatch_due_s = now_s
-        self._revive_due_s = now_s + settings.revive_s
+        self._rewatch_due_s = now_s
         self._gone: set[NodeId] = set()
         self._saving = 0
-        self._turn = 0
         self._actions: list[Action] = []
 
     # -- The door
@@ -108,10 +99,7 @@ class Brain:
 
     def view(self, now_s: float) -> View:
         """All that is known, as others may read it."""
-        known = {
-            node: self._member(record, now_s) for node, record in self._members.records.items()
-        }
-        return View(self.own, known, frozen=self._guard.frozen)
+        return view_of(self._members, self._watch, self._guard.frozen, now_s)
 
     # -- What happened
 
@@ -172,7 +160,7 @@ class Brain:
         stranger = node not in self._members.records
         self._merge(Record(node, generation), now_s, "it was met", tell_new=False)
         if stranger and self._members.status(node) is Status.ALIVE:
-            self._open_sync(node)
+            self._actions.append(self._spread.opening(node))
 
     def _changed(self, facts: Facts) -> None:
         old = self._members.facts[self.own]
@@ -180,7 +168,7 @@ class Brain:
         mine = replace(facts, generation=generation, version=old.version + 1)
         self._members.take(mine)
         if (mine.draining, mine.domain, mine.more) != (old.draining, old.domain, old.more):
-            self._rumours.add_facts(mine)
+            self._spread.rumours.add_facts(mine)
             self._restless = True
 
     def _leave(self, now_s: float) -> None:
@@ -197,8 +185,8 @@ class Brain:
         self._members.take(replace(facts, generation=generation, version=facts.version + 1))
         reborn = Record(self.own, generation)
         if self._members.merge(reborn, now_s):
-            self._rumours.add(reborn)
-        self._rumours.add_facts(self._members.facts[self.own])
+            self._spread.rumours.add(reborn)
+        self._spread.rumours.add_facts(self._members.facts[self.own])
         self._restless = True
 
     # -- What is known
@@ -222,7 +210,7 @@ class Brain:
                 != (facts.domain, facts.draining, facts.more)
             )
         ):
-            self._rumours.add_facts(facts)
+            self._spread.rumours.add_facts(facts)
             self._restless = True
 
     def _merge(self, record: Record, now_s: float, why: str, tell_new: bool = True) -> None:
@@ -232,7 +220,7 @@ class Brain:
         if old is None:
             return
         if old is not record or tell_new:
-            self._rumours.add(record)
+            self._spread.rumours.add(record)
         self._restless = True
         node = record.node
         if record.status is Status.ALIVE:
@@ -259,7 +247,7 @@ class Brain:
         if record.newer(mine):
             raised = Record(self.own, mine.generation, record.incarnation + 1)
             self._members.merge(raised, now_s)
-            self._rumours.add(raised)
+            self._spread.rumours.add(raised)
             self._restless = True
             self._tell("node.refuted", self.own, f"others called this node {record.status.name}")
         return True
@@ -280,13 +268,12 @@ class Brain:
                 self._watch.settle(edge)
         self._judge(now_s)
         self._hold(now_s)
-        self._sync(now_s)
-        self._flood(now_s)
+        self._actions += self._spread.due(self._neighbours(), self._rings, now_s)
         self._restless = False
         self._due_s = max(now_s + TICK_S_MIN, self._next_s())
 
     def _next_s(self) -> float:
-        soon = [self._watch.due_s(), self._rumours.due_s(), self._sync_due_s, self._guard.due_s()]
+        soon = [self._watch.due_s(), self._spread.due_s(), self._guard.due_s()]
         if self._members.moved:
             soon.append(self._rewatch_due_s)
         return min(soon)
@@ -381,41 +368,6 @@ class Brain:
 
     # -- Telling
 
-    def _sync(self, now_s: float) -> None:
-        if now_s < self._sync_due_s:
-            return
-        self._sync_due_s = now_s + self.settings.sync_s * self._rng.uniform(0.9, 1.1)
-        if now_s >= self._revive_due_s:
-            self._revive_due_s = now_s + self.settings.revive_s * self._rng.uniform(0.8, 1.2)
-            lost = self._members.lost_as(Status.DEAD, Status.DOWN)
-            if lost:
-                self._open_sync(self._rng.choice(lost), *self._window())
-        self._turn += 1
-        anyone = self._turn % self.settings.sync_anyone_every == 0
-        choices = self._rings.members() if anyone else sorted(self._neighbours())
-        choices = [n for n in choices if n != self.own and self._members.alive(n)]
-        if choices:
-            self._open_sync(self._rng.choice(choices), *self._window())
-
-    def _window(self) -> tuple[NodeId, int]:
-        """Where a digest begins and how much it holds: a small cluster whole, a large one in turn.
-
-        A window may hang over either end, so that the outermost come as often as the others.
-        """
-        most = self.settings.sync_entries_max
-        known = len(self._members.records)
-        if known <= most:
-            return "", most
-        start = self._rng.randrange(1 - most, known)
-        return ("", most + start) if start <= 0 else (sorted(self._members.records)[start], most)
-
-    def _open_sync(self, to: NodeId, first: NodeId = "", most: int = 0) -> None:
-        sync = digest_from(self._members, first, most or self.settings.sync_entries_max)
-        about = [n for n in (self.own, to) if n in self._members.records and n < first]
-        about += [n for n in (self.own, to) if n in self._members.records and n > sync.last]
-        extra = tuple(entry_of(self._members, node) for node in about)
-        self._send(to, Sync(sync.digest + extra, first=sync.first, last=sync.last))
-
     def _synced(self, sender: NodeId, sync: Sync, now_s: float) -> None:
         for facts in sync.facts:
             self._take(facts, tell=facts.node == sender)
@@ -430,18 +382,9 @@ class Brain:
             wanted = facts_of(self._members, sync.wanted, most)
             self._send(sender, Sync((), wanted, answer=True, first=EVERYBODY, last=EVERYBODY))
         if sync.last < EVERYBODY and len(sync.digest) >= most:
-            self._open_sync(sender, sync.last)  # There is more behind what fitted.
-
-    def _flood(self, now_s: float) -> None:
-        if self._rumours.due_s() > now_s:
-            return
-        records, facts = self._rumours.due(now_s)
-        if not records and not facts:
-            return
-        peers = [n for n in sorted(self._neighbours()) if self._members.status(n) is Status.ALIVE]
-        chosen = self._rng.sample(peers, min(self.settings.flood_peers, len(peers)))
-        for peer in chosen:
-            self._send(peer, News(records, facts))
+            self._actions.append(
+                self._spread.opening(sender, sync.last)
+            )  # There is more behind what fitted.
 
     def _neighbours(self) -> set[NodeId]:
         """Those at the other end of a stream: whom this node watches and who watches it."""
