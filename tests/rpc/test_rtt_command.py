@@ -177,4 +177,6 @@ async def test_people_see_a_matrix_and_with_long_each_pair(asked: Asked) -> None
     assert rows[3] == ["gcp-a", "33.5", "33.5", "104", "."]
     assert "\x1b" not in said, "shades are for terminals"
     code, said, _ = await asked.types("--long")
-    assert ["gcp-a", "aws-a", "33.500", "measured", "20"] in [line.split() for line in said.splitlines()]
+    assert ["gcp-a", "aws-a", "33.500", "measured", "20"] in [
+        line.split() for line in said.splitlines()
+    ]
