@@ -9,6 +9,7 @@ from statistics import median
 from typing import Literal
 
 Judge = Literal["kernel", "application"]  # Whose figure is the truth.
+NEVER_S = float("-inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ class Distance:
         self._samples = Window(settings.samples, settings.sample_s_max)
         self._kernel = Window(settings.kernel_readings, settings.kernel_s_max)
         self._service_ms: float | None = None
-        self.heard_s = float("-inf")
+        self.heard_s = NEVER_S
 
     def sample(self, rtt_ms: float, now_s: float) -> bool:
         """Takes a round trip that the application measured, unless it cannot be one."""

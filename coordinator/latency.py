@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from random import Random
 
-from coordinator.distance import Distance, LatencySettings, Measured, Stamps
+from coordinator.distance import NEVER_S, Distance, LatencySettings, Measured, Stamps
 from coordinator.rtt_table import key_of
 from coordinator.types import Coordinate, Domain, NodeId
 from coordinator.vivaldi import Vivaldi
@@ -85,6 +85,22 @@ class Latency:
     def all_measured(self, now_s: float) -> Mapping[NodeId, Measured]:
         found = ((peer, known.distance.measured(now_s)) for peer, known in self._peers.items())
         return {peer: measured for peer, measured in found if measured is not None}
+
+    def wanted(self, others: Mapping[NodeId, Domain]) -> NodeId | None:
+        """Whom to probe beside the watched: somebody in the other region that this node knows the
+        longest time ago or not at all. Asked every few seconds, it fills the table of places.
+        """
+        heard_s: dict[str, float] = {}
+        for known in self._peers.values():
+            place = known.domain.place
+            heard_s[place] = max(known.distance.heard_s, heard_s.get(place, known.distance.heard_s))
+        far = [d.place for d in others.values() if d.place != self.domain.place]
+        if not far:
+            return None
+        oldest_s = min(heard_s.get(place, NEVER_S) for place in far)
+        places = {place for place in far if heard_s.get(place, NEVER_S) == oldest_s}
+        # By lot, so that not all nodes of a region ask the same one.
+        return self.rng.choice(sorted(node for node, d in others.items() if d.place in places))
 
     def forget(self, peer: NodeId) -> None:
         self._peers.pop(peer, None)

@@ -63,6 +63,9 @@ class RttTable:
             if known is None or one.age > known.facts.age:
                 known = Told(one, now_s)
             told[one.node] = known
+        # The same table while nothing is new, so that what was made from it stays good.
+        if told.keys() == self._told.keys() and all(told[n] is self._told[n] for n in told):
+            return self
         return RttTable(self._typical, told)
 
     def rtt(self, a: Domain, b: Domain, now_s: float) -> Rtt:

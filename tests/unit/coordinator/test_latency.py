@@ -239,3 +239,27 @@ def test_the_same_seed_and_samples_give_the_same_coordinate(seed: int, all_ms: l
     assert ends[0] == ends[1]
     restored = Latency(HERE, Random(9), saved=ends[0])
     assert restored.coordinate == ends[0]
+
+
+def test_whoever_is_wanted_next_stands_in_the_region_known_least() -> None:
+    one = latency()
+    tokyo, paris = Domain("azure", "japaneast"), Domain("gcp", "europe-west9")
+    others = {"a2": HERE, "b1": THERE, "b2": THERE, "t1": tokyo, "p1": paris}
+    one.sample("b1", THERE, 20, 10)
+    one.sample("t1", tokyo, 150, 5)
+    assert one.wanted(others) == "p1", "never measured"
+    one.sample("p1", paris, 90, 12)
+    assert one.wanted(others) == "t1", "longest ago"
+    one.sample("t1", tokyo, 150, 15)
+    assert {one.wanted(others) for _ in range(50)} == {"b1", "b2"}
+    assert one.wanted({"a2": HERE}) is None
+
+
+def test_asking_for_the_wanted_one_again_and_again_measures_every_region() -> None:
+    one = latency()
+    others = {f"n{number}": Domain("x", f"r{number % 20}") for number in range(60)}
+    for now_s in range(20):
+        peer = one.wanted(others)
+        assert peer is not None
+        one.sample(peer, others[peer], 50, now_s)
+    assert len(one.own_rtts(20)) == 20

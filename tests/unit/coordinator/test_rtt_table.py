@@ -148,7 +148,7 @@ def test_the_order_of_members_decides_nothing(told: list[Facts], seed: int) -> N
 def test_merging_again_changes_nothing_and_directions_agree(told: list[Facts]) -> None:
     table = EMPTY.merged(told, 5)
     once = cells(table, 9)
-    assert cells(table.merged(told, 8), 9) == once
+    assert table.merged(told, 8) is table
     assert all(once[a, b] == once[b, a] for a, b in once)
 
 
