@@ -20,6 +20,7 @@ TABLE: Mapping[str, Row] = {
     "nodes": Row("Nodes", "mcctl.nodes", "nodes", "Every node: where it stands, its state, the time to it from here."),
     "node": Row("Nodes", "mcctl.nodes", "node", "One node in full."),
     "rtt": Row("Nodes", "mcctl.rtt", "rtt", "The matrix of round-trip times between nodes or regions."),
+    "place": Row("Nodes", "mcctl.place", "place", "Which nodes would get the copies of a chunk, and why."),
     "config": Row("Configuration", "mcctl.config", "app", "Check, explain and reload the configuration of nodes."),
     "audit": Row("Look", "mcctl.audit", "app", "Read and verify the log of who changed what."),
 }  # fmt: skip

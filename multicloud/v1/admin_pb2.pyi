@@ -445,8 +445,10 @@ class ExplainPlacementRequest(_message.Message):
     POLICY_FIELD_NUMBER: _builtins.int
     PLACEMENT_KEY_FIELD_NUMBER: _builtins.int
     from_node: _builtins.str
+    """Id or name; empty: the node that answers."""
     size_bytes: _builtins.int
     placement_key: _builtins.str
+    """Another key may draw other nodes."""
     @_builtins.property
     def policy(self) -> _job_pb2.Policy: ...
     def __init__(
@@ -467,20 +469,44 @@ Global___ExplainPlacementRequest: _TypeAlias = ExplainPlacementRequest  # noqa: 
 
 @_typing.final
 class ExplainPlacementResponse(_message.Message):
+    """ExplainPlacementResponse calls nodes by their names."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TARGETS_FIELD_NUMBER: _builtins.int
     CANDIDATES_FIELD_NUMBER: _builtins.int
     TREE_FIELD_NUMBER: _builtins.int
     SURVIVAL_FIELD_NUMBER: _builtins.int
+    MET_FIELD_NUMBER: _builtins.int
+    UNMET_FIELD_NUMBER: _builtins.int
+    USD_FIELD_NUMBER: _builtins.int
+    PRICES_DATE_FIELD_NUMBER: _builtins.int
+    SPARES_FIELD_NUMBER: _builtins.int
+    FROM_NODE_FIELD_NUMBER: _builtins.int
+    met: _builtins.bool
+    """False: the copies are placed, and are not safe there."""
+    unmet: _builtins.str
+    """What the policy lacks now."""
+    usd: _builtins.float
+    """For `size_bytes`."""
+    prices_date: _builtins.str
+    from_node: _builtins.str
     @_builtins.property
     def targets(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
-    def candidates(self) -> _containers.RepeatedCompositeFieldContainer[Global___Candidate]: ...
+    def candidates(self) -> _containers.RepeatedCompositeFieldContainer[Global___Candidate]:
+        """Every member: targets, spares, the others."""
+
     @_builtins.property
-    def tree(self) -> _containers.RepeatedCompositeFieldContainer[Global___TreeEdge]: ...
+    def tree(self) -> _containers.RepeatedCompositeFieldContainer[Global___TreeEdge]:
+        """Each after the one that feeds its start."""
+
     @_builtins.property
     def survival(self) -> _job_pb2.Survival: ...
+    @_builtins.property
+    def spares(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """In the order to be asked when a target is busy."""
+
     def __init__(
         self,
         *,
@@ -488,10 +514,16 @@ class ExplainPlacementResponse(_message.Message):
         candidates: _abc.Iterable[Global___Candidate] | None = ...,
         tree: _abc.Iterable[Global___TreeEdge] | None = ...,
         survival: _job_pb2.Survival | None = ...,
+        met: _builtins.bool = ...,
+        unmet: _builtins.str = ...,
+        usd: _builtins.float = ...,
+        prices_date: _builtins.str = ...,
+        spares: _abc.Iterable[_builtins.str] | None = ...,
+        from_node: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["survival", b"survival"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidates", b"candidates", "survival", b"survival", "targets", b"targets", "tree", b"tree"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidates", b"candidates", "from_node", b"from_node", "met", b"met", "prices_date", b"prices_date", "spares", b"spares", "survival", b"survival", "targets", b"targets", "tree", b"tree", "unmet", b"unmet", "usd", b"usd"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -505,10 +537,16 @@ class Candidate(_message.Message):
     ELIGIBLE_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     SCORE_FIELD_NUMBER: _builtins.int
+    DOMAIN_FIELD_NUMBER: _builtins.int
+    ID_FIELD_NUMBER: _builtins.int
     node: _builtins.str
     eligible: _builtins.bool
     reason: _builtins.str
     score: _builtins.float
+    """1: a plan with it is the cheapest; less the dearer its best plan is."""
+    id: _builtins.str
+    @_builtins.property
+    def domain(self) -> _common_pb2.Domain: ...
     def __init__(
         self,
         *,
@@ -516,10 +554,12 @@ class Candidate(_message.Message):
         eligible: _builtins.bool = ...,
         reason: _builtins.str = ...,
         score: _builtins.float = ...,
+        domain: _common_pb2.Domain | None = ...,
+        id: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["domain", b"domain"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["eligible", b"eligible", "node", b"node", "reason", b"reason", "score", b"score"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["domain", b"domain", "eligible", b"eligible", "id", b"id", "node", b"node", "reason", b"reason", "score", b"score"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
