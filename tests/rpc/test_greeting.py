@@ -89,13 +89,25 @@ async def test_a_node_may_speak_of_itself_only(node: Running, people: People) ->
     assert node.node.roster.find("victim") is None
 
 
-async def test_an_older_generation_changes_nothing(node: Running, people: People) -> None:
+@pytest.mark.parametrize(
+    ("first", "second", "counts"),
+    [
+        ((5, 2), (5, 1), "first"),
+        ((5, 1), (5, 2), "second"),
+        ((5, 2), (4, 1), "second"),  # The node itself says it: its disk may be a new one.
+    ],
+)
+async def test_what_a_node_says_of_itself_counts_unless_it_is_older(
+    node: Running, people: People, first: tuple[int, int], second: tuple[int, int], counts: str
+) -> None:
     async with channel(node, people.node("00000000000000ac")) as opened:
-        for generation, name in ((5, "new"), (4, "old")):
-            facts = common_pb2.NodeFacts(id="00000000000000ac", name=name, generation=generation)
+        for name, (generation, revision) in (("first", first), ("second", second)):
+            facts = common_pb2.NodeFacts(
+                id="00000000000000ac", name=name, generation=generation, revision=revision
+            )
             greeting = peer_pb2.Greeting(facts=facts)
             await peer(opened).Greet(peer_pb2.GreetRequest(greeting=greeting), timeout=5)
-    assert node.node.roster.peers["00000000000000ac"].name == "new"
+    assert node.node.roster.peers["00000000000000ac"].name == counts
 
 
 async def test_what_a_node_learned_from_an_admin_every_node_knows(
