@@ -37,6 +37,15 @@ class Told:
     since_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Claims:
+    """The least of what nodes claim of one pair, and since when it is known."""
+
+    ms: float
+    since_s: float
+    nodes: int
+
+
 def key_of(own: Domain, other: Domain) -> str:
     """What a node calls the place of another: its region, and inside its own region the zone."""
     return str(other) if own.place == other.place else other.place
@@ -52,7 +61,7 @@ class RttTable:
         for one in self._told.values():
             self._at[one.facts.domain.place].append(one)
         # Filled as it is asked for: of all the pairs of a large cluster few ever are.
-        self._measured: dict[tuple[str, str], Rtt | None] = {}
+        self._least: dict[tuple[str, str], _Claims | None] = {}
         self._standing: dict[str, Coordinate | None] = {}
 
     def merged(self, facts: Iterable[Facts], now_s: float) -> "RttTable":
@@ -72,24 +81,23 @@ class RttTable:
         """Measured where any node of the two places has; else by coordinates; else typical."""
         first, second = sorted((a, b))
         key = (str(first), str(second)) if a.place == b.place else (first.place, second.place)
-        if key not in self._measured:
-            self._measured[key] = self._least(first, second)
-        found = self._measured[key]
+        if key not in self._least:
+            self._least[key] = self._claimed(first, second)
+        found = self._least[key]
         if found is not None:
-            # Kept with the moment it was told in place of an age, so that it can be kept.
-            return Rtt(found.ms, "measured", max(0.0, now_s - found.age_s), found.nodes)
+            return Rtt(found.ms, "measured", max(0.0, now_s - found.since_s), found.nodes)
         return Rtt(self._estimated_ms(first, second), "estimated")
 
     def ms(self, a: Domain, b: Domain) -> float:
         """The figure alone, for whoever chooses by it."""
         return self.rtt(a, b, 0.0).ms
 
-    def _least(self, a: Domain, b: Domain) -> Rtt | None:
+    def _claimed(self, a: Domain, b: Domain) -> "_Claims | None":
         claims = [*self._claims(a, b), *(self._claims(b, a) if a != b else ())]
         if not claims:
             return None
         ms, since_s = min(claims, key=lambda claim: (claim[0], -claim[1]))
-        return Rtt(ms, "measured", since_s, len(claims))
+        return _Claims(ms, since_s, len(claims))
 
     def _claims(self, own: Domain, other: Domain) -> list[tuple[float, float]]:
         """(ms, since) by the nodes of one place about the other."""

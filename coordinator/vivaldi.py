@@ -8,7 +8,7 @@ of later work.
 from collections import OrderedDict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import dist, isfinite, sqrt
+from math import ceil, dist, isfinite, sqrt
 from random import Random
 
 from coordinator.types import Coordinate, NodeId
@@ -30,6 +30,11 @@ class VivaldiSettings:
     filter_samples: int = 5  # Of one peer; the least of them counts.
     peers_max: int = 1024
     rtt_ms_max: float = 10_000.0
+
+    @property
+    def settled_samples(self) -> int:
+        """After so many the gain has fallen to its least."""
+        return ceil(self.gain_samples * self.gain / self.gain_min)
 
 
 def estimate_ms(a: Coordinate, b: Coordinate) -> float:
@@ -66,6 +71,8 @@ class Vivaldi:
         self._restart()
         if saved is not None and usable(saved, self._settings):
             self.coordinate = saved
+            if saved.error < self._settings.error_lost:
+                self._samples = self._settings.settled_samples
 
     def observe(self, peer: NodeId, other: Coordinate, rtt_ms: float) -> bool:
         """Moves a step towards where the samples agree; False where this one is worth nothing."""

@@ -81,6 +81,17 @@ def test_a_saved_place_is_taken_up_again_and_a_spoilt_one_is_not() -> None:
     assert Vivaldi(Random(9), saved=other_space).coordinate == Vivaldi(Random(9)).coordinate
 
 
+def test_a_saved_place_is_not_shaken_by_the_first_samples_after_a_restart() -> None:
+    nodes, points, rng = settled(1, rounds=1500)
+    restarted = [Vivaldi(Random(9), saved=node.coordinate) for node in nodes]
+    run(restarted, points, rng, 1)
+    steps_ms = [
+        math.dist(old.coordinate.position, new.coordinate.position)
+        for old, new in zip(nodes, restarted, strict=True)
+    ]
+    assert 0 < max(steps_ms) < 2
+
+
 numbers = st.floats(allow_nan=True, allow_infinity=True)
 anything = st.builds(
     Coordinate,
