@@ -10,7 +10,7 @@ DEMO_MIB ?= 1024
 export MC_DEV_DIR ?= $(CURDIR)/.dev
 export XDG_CONFIG_HOME ?= $(CURDIR)/.dev-config
 
-.PHONY: help setup demo test test-all check fmt docs pages protos audit sbom clean
+.PHONY: help setup demo test test-all bench check fmt docs pages protos audit sbom clean
 .DEFAULT_GOAL := help
 
 help: ## This list.
@@ -32,6 +32,9 @@ test: setup ## The test suite.
 
 test-all: setup ## And what needs root, Debian packages, or hours.
 	@$(BIN)/python -m pytest $(PYTEST)
+
+bench: setup ## Figures into docs/benchmarks.md; BENCH=start for one part, BASELINE=1 to compare with later.
+	@$(BIN)/python -m tests.bench $(BENCH) $(if $(BASELINE),--baseline)
 
 check: setup ## Format, lint, types, import layers, rules of the house, proto lint and drift.
 	$(BIN)/ruff format --check .

@@ -1,0 +1,70 @@
+"""The benchmark: `python -m tests.bench [NAME…]`, which is `make bench`.
+
+Runs the benches named, or all; prints each figure as it comes, writes the tables of
+docs/benchmarks.md and last.json beside this file, and compares with baseline.json. Misses are told,
+never failed on: the exit code is 0 unless a bench itself breaks.
+"""
+
+import argparse
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Sequence
+from importlib import import_module
+
+from tests.bench import report, tables
+from tests.bench.frame import Bench, Row
+from tests.bench.machine import Machine
+
+# In the order of running; each module has `rows`, a Bench.
+NAMES = ("start",)
+
+
+def say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+async def run(names: Sequence[str]) -> dict[str, list[Row]]:
+    """All in one event loop: grpc.aio does not survive a second one."""
+    found: dict[str, list[Row]] = {}
+    for name in names:
+        begun_s = time.monotonic()
+        say(f"-- {name}")
+        bench: Bench = import_module(f"tests.bench.{name}").rows
+        found[name] = rows = []
+        async for row in bench(lambda text: say(f"   … {text}")):
+            say(f"   {row}")
+            rows.append(row)
+        say(f"   {time.monotonic() - begun_s:.0f} s")
+    return found
+
+
+def main(argv: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}")
+    parser.add_argument("--no-write", action="store_true", help="leave docs/benchmarks.md alone")
+    parser.add_argument("--baseline", action="store_true", help="what later runs compare with")
+    chosen = parser.parse_args(argv)
+    if unknown := set(chosen.names) - set(NAMES):
+        parser.error(f"no bench is called {', '.join(sorted(unknown))}; there are {NAMES}")
+    machine, day = Machine.here(), time.strftime("%Y-%m-%d", time.gmtime())
+    when = f"{day}, the machine's load being {os.getloadavg()[0]:.1f} before the start"
+    say(f"{machine}; {when}")
+    found = asyncio.run(run(chosen.names or NAMES))
+    now = report.stored(found, machine, day)
+    report.write(report.LAST, now)
+    if not chosen.no_write:
+        for name, rows in found.items():
+            tables.write(name, report.table(name, rows, machine, when))
+    for line in report.compared(now, report.read(report.BASELINE), machine):
+        say(line)
+    if chosen.baseline:
+        report.write(report.BASELINE, now)
+        say(f"this is the baseline now: {report.BASELINE.name}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,82 @@
+"""A dev cluster for a bench: the real command, in a home of its own, and nothing left behind."""
+
+import asyncio
+import json
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from multicloud.client import Client
+from tests.live.cluster import Home
+
+NAME = "bench"
+COMMAND_S_MAX = 120.0
+
+
+async def timed(home: Home, *words: str) -> tuple[float, str]:
+    """Runs `mcctl` as a user does: seconds from the start of the process to its end, and output."""
+    begun_s = time.monotonic()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "mcctl", *words),
+        env=home.env,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(COMMAND_S_MAX):
+        out, err = await process.communicate()
+    took_s = time.monotonic() - begun_s
+    if process.returncode:
+        raise RuntimeError(f"mcctl {' '.join(words)}: {(out + err).decode()}")
+    return took_s, out.decode()
+
+
+@dataclass
+class DevCluster:
+    home: Home
+    described: dict[str, Any]
+    up_s: float
+    down_s: float = field(default=0.0)
+
+    @property
+    def names(self) -> list[str]:
+        return [node["name"] for node in self.described["nodes"]]
+
+    @property
+    def pids(self) -> list[int]:
+        return [node["pid"] for node in self.described["nodes"]]
+
+    def node(self, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = next(n for n in self.described["nodes"] if n["name"] == name)
+        return found
+
+    async def dev(self, *words: str) -> str:
+        return (await timed(self.home, "dev", *words, "--name", NAME, "-o", "json"))[1]
+
+    async def look_again(self) -> None:
+        """Pids change with every start."""
+        self.described = json.loads(await self.dev("status"))
+
+    def client(self) -> Client:
+        return Client(self.home.contexts.load(self.described["context"]))
+
+
+@asynccontextmanager
+async def dev_cluster(nodes: int) -> AsyncIterator[DevCluster]:
+    """Up, with links as wide as the world; down however the bench ends."""
+    with tempfile.TemporaryDirectory(prefix="mcb-") as folder:
+        home = Home(Path(folder))
+        up = ("dev", "up", "--name", NAME, "--nodes", str(nodes), "-o", "json")
+        try:
+            up_s, out = await timed(home, *up)
+            cluster = DevCluster(home, json.loads(out), up_s)
+            yield cluster
+            cluster.down_s, _ = await timed(home, "dev", "down", "--name", NAME)
+        finally:
+            if home.dev_folders():
+                await timed(home, "dev", "down", "--name", NAME)
