@@ -29,6 +29,7 @@ class Latency:
     saved: Coordinate | None = None
     _peers: OrderedDict[NodeId, _Peer] = field(init=False, default_factory=OrderedDict)
     _published: Mapping[str, float] = field(init=False, default_factory=dict)
+    _asked_s: dict[str, float] = field(init=False, default_factory=dict)  # By place
     _vivaldi: Vivaldi = field(init=False)
 
     def __post_init__(self) -> None:
@@ -50,7 +51,7 @@ class Latency:
         """A probe came back. False where lateness would have been taken for distance; then only
         the service delay learns from it.
         """
-        self._peer(peer, domain).distance.service(stamps.service_ms)
+        self._peer(peer, domain, now_s).distance.service(stamps.service_ms)
         rtt_ms = stamps.rtt_ms(self.settings)
         return rtt_ms is not None and self.sample(peer, domain, rtt_ms, now_s, coordinate)
 
@@ -63,7 +64,7 @@ class Latency:
         coordinate: Coordinate | None = None,
     ) -> bool:
         """A round trip, cleared of what the other side held it. False where it cannot be one."""
-        distance = self._peer(peer, domain).distance
+        distance = self._peer(peer, domain, now_s).distance
         if not distance.sample(rtt_ms, now_s):
             return False
         measured = distance.measured(now_s)
@@ -86,21 +87,22 @@ class Latency:
         found = ((peer, known.distance.measured(now_s)) for peer, known in self._peers.items())
         return {peer: measured for peer, measured in found if measured is not None}
 
-    def wanted(self, others: Mapping[NodeId, Domain]) -> NodeId | None:
-        """Whom to probe beside the watched: somebody in the other region that this node knows the
-        longest time ago or not at all. Asked every few seconds, it fills the table of places.
+    def wanted(self, others: Mapping[NodeId, Domain], now_s: float) -> NodeId | None:
+        """Whom to probe beside the watched: somebody in the other region that was measured, or
+        asked for here, the longest time ago. Asked every few seconds, it fills the table of places.
         """
-        heard_s: dict[str, float] = {}
+        far = {d.place for d in others.values() if d.place != self.domain.place}
+        last_s = {place: self._asked_s.get(place, NEVER_S) for place in far}
         for known in self._peers.values():
-            place = known.domain.place
-            heard_s[place] = max(known.distance.heard_s, heard_s.get(place, known.distance.heard_s))
-        far = [d.place for d in others.values() if d.place != self.domain.place]
+            if (place := known.domain.place) in far:
+                last_s[place] = max(known.distance.heard_s, last_s[place])
+        self._asked_s = {place: at_s for place, at_s in self._asked_s.items() if place in far}
         if not far:
             return None
-        oldest_s = min(heard_s.get(place, NEVER_S) for place in far)
-        places = {place for place in far if heard_s.get(place, NEVER_S) == oldest_s}
         # By lot, so that not all nodes of a region ask the same one.
-        return self.rng.choice(sorted(node for node, d in others.items() if d.place in places))
+        chosen = self.rng.choice(sorted(p for p in far if last_s[p] == min(last_s.values())))
+        self._asked_s[chosen] = now_s
+        return self.rng.choice(sorted(node for node, d in others.items() if d.place == chosen))
 
     def forget(self, peer: NodeId) -> None:
         self._peers.pop(peer, None)
@@ -132,11 +134,16 @@ class Latency:
         small_ms = max(before_ms * self.settings.publish_share, self.settings.publish_ms)
         return before_ms if abs(ms - before_ms) <= small_ms else ms
 
-    def _peer(self, peer: NodeId, domain: Domain) -> _Peer:
+    def _peer(self, peer: NodeId, domain: Domain, now_s: float) -> _Peer:
+        """Ordered by who was heard last, so that the silent ones go from the front."""
         known = self._peers.pop(peer, None)
         if known is None or known.domain != domain:
             known = _Peer(domain, Distance(self.settings))
         self._peers[peer] = known
-        if len(self._peers) > self.settings.peers_max:
-            self.forget(next(iter(self._peers)))
+        while (first := next(iter(self._peers))) != peer and self._gives_way(first, now_s):
+            self.forget(first)
         return known
+
+    def _gives_way(self, peer: NodeId, now_s: float) -> bool:
+        silent_s = now_s - self._peers[peer].distance.heard_s
+        return silent_s > self.settings.sample_s_max or len(self._peers) > self.settings.peers_max

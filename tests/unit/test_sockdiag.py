@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import struct
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, closing, contextmanager
@@ -55,6 +56,17 @@ def test_only_who_was_asked_for_is_told() -> None:
         assert set(min_rtts_ms(asked)) == {first, third}
         assert min_rtts_ms([]) == {}
     assert min_rtts_ms([first]) == {}, "it is closed"
+
+
+def test_of_several_connections_the_least_counts() -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as server, ExitStack() as stack:
+        remote = server.getsockname()
+        near = [stack.enter_context(socket.create_connection(remote)) for _ in range(32)]
+        for one in near:
+            exchange(one, stack.enter_context(server.accept()[0]))
+        infos = [one.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256) for one in near]
+        each_ms = [struct.unpack_from("=I", info, 148)[0] / 1000 for info in infos]
+        assert min_rtts_ms([remote]) == {remote: min(each_ms)}
 
 
 def test_many_ports_are_asked_for_at_once() -> None:

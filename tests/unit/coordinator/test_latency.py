@@ -95,7 +95,7 @@ def test_a_stepped_clock_or_a_lying_hold_measures_nothing() -> None:
     for broken in (
         Stamps(sent_s=100, received_s=40),
         Stamps(sent_s=10, received_s=10.1, held_s=3600),
-        Stamps(sent_s=10, received_s=10.1, held_s=-3600),
+        Stamps(sent_s=10, received_s=10.1, held_s=-0.05),
         Stamps(sent_s=10, received_s=10.1, held_s=math.nan),
         Stamps(sent_s=-86400, received_s=10),
     ):
@@ -221,6 +221,13 @@ def test_peers_are_bounded_and_the_longest_silent_one_gives_way() -> None:
     assert one.measured("n1", 10) is None
 
 
+def test_who_has_not_been_heard_for_long_costs_no_more_memory() -> None:
+    one = latency()
+    for number in range(1000):
+        one.sample(f"n{number}", THERE, 20, number * 10.0)
+    assert len(one._peers) <= SETTINGS.sample_s_max / 10 + 1
+
+
 def test_a_peer_that_moved_is_measured_anew() -> None:
     one = latency()
     one.sample(PEER, THERE, 20, 10)
@@ -247,19 +254,26 @@ def test_whoever_is_wanted_next_stands_in_the_region_known_least() -> None:
     others = {"a2": HERE, "b1": THERE, "b2": THERE, "t1": tokyo, "p1": paris}
     one.sample("b1", THERE, 20, 10)
     one.sample("t1", tokyo, 150, 5)
-    assert one.wanted(others) == "p1", "never measured"
+    assert one.wanted(others, 11) == "p1", "never measured"
     one.sample("p1", paris, 90, 12)
-    assert one.wanted(others) == "t1", "longest ago"
+    assert one.wanted(others, 13) == "t1", "longest ago"
     one.sample("t1", tokyo, 150, 15)
-    assert {one.wanted(others) for _ in range(50)} == {"b1", "b2"}
-    assert one.wanted({"a2": HERE}) is None
+    assert one.wanted(others, 16) in {"b1", "b2"}
+    assert one.wanted({"a2": HERE}, 17) is None
 
 
-def test_asking_for_the_wanted_one_again_and_again_measures_every_region() -> None:
+def test_all_nodes_of_a_region_are_wanted_in_turn() -> None:
+    one = latency()
+    assert {one.wanted({"b1": THERE, "b2": THERE}, now_s) for now_s in range(50)} == {"b1", "b2"}
+
+
+@given(st.sets(st.integers(0, 19), max_size=19))
+def test_regions_that_never_answer_keep_no_other_from_being_measured(mute: set[int]) -> None:
     one = latency()
     others = {f"n{number}": Domain("x", f"r{number % 20}") for number in range(60)}
     for now_s in range(20):
-        peer = one.wanted(others)
+        peer = one.wanted(others, now_s)
         assert peer is not None
-        one.sample(peer, others[peer], 50, now_s)
-    assert len(one.own_rtts(20)) == 20
+        if int(peer[1:]) % 20 not in mute:
+            one.sample(peer, others[peer], 50, now_s)
+    assert len(one.own_rtts(20)) == 20 - len(mute)
