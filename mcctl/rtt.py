@@ -93,6 +93,6 @@ def matrix(pairs: list[dict[str, Any]]) -> Table | str:
 
 def _cell(pair: dict[str, Any]) -> Cell:
     ms = pair["ms"]
-    text = f"{ms:.0f}" if ms >= 100 else f"{ms:.1f}"
+    text = f"{ms:.0f}" if ms >= 100 else f"{ms:.1f}" if ms >= 0.1 else "<0.1"
     style = next(shade for limit_ms, shade in SHADES if ms <= limit_ms)
     return Cell(text if pair["source"] == "measured" else f"~{text}", style)

@@ -26,5 +26,14 @@ def test_far_is_darker_and_an_estimate_is_marked() -> None:
     assert drawn.rows[1][1] == Cell("~250", SHADES[-1][1])
 
 
+def test_nothing_is_shown_as_no_way_at_all() -> None:
+    drawn = matrix([pair("a", "b", 0.005), pair("b", "a", 0.1)])
+    assert isinstance(drawn, Table)
+    assert [drawn.rows[0][2], drawn.rows[1][1]] == [
+        Cell("<0.1", SHADES[0][1]),
+        Cell("0.1", SHADES[0][1]),
+    ]
+
+
 def test_a_node_alone_has_no_pairs_and_says_so() -> None:
     assert "no pair" in str(matrix([]))
