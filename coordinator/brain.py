@@ -26,21 +26,13 @@ from coordinator.members import Members
 from coordinator.messages import Answer, Message, News, Probe, Sync, Vote
 from coordinator.rings import Rings
 from coordinator.settings import Settings
-from coordinator.shown import knowing_of, view_of
+from coordinator.shown import EVENTS, knowing_of, view_of
 from coordinator.spread import Spread
 from coordinator.types import Facts, NodeId, Record, Status, View
 from coordinator.votes import Votes
 from coordinator.watch import Edge, Watch
 
 TICK_S_MIN = 0.001
-
-_EVENT = {
-    Status.ALIVE: "node.alive",
-    Status.DOWN: "node.down",
-    Status.DEAD: "node.dead",
-    Status.LEFT: "node.left",
-    Status.REMOVED: "node.removed",
-}
 
 
 class Brain:
@@ -99,7 +91,8 @@ class Brain:
 
     def view(self, now_s: float) -> View:
         """All that is known, as others may read it."""
-        return view_of(self._members, self._watch, self._guard.frozen, now_s)
+        near = frozenset(self._neighbours())
+        return view_of(self._members, self._watch, self._guard.frozen, near, now_s)
 
     # -- What happened
 
@@ -228,7 +221,7 @@ class Brain:
             if self._guard.back(node):
                 self._tell("cluster.thawed", node, "all that were lost are back")
         if old is record or old.status is not record.status:
-            self._tell(_EVENT[record.status], node, why)
+            self._tell(EVENTS[record.status], node, why)
         if record.status is Status.DEAD:
             self._lost(node, now_s)
         if record.status not in (Status.ALIVE, Status.DOWN):
@@ -302,8 +295,9 @@ class Brain:
         if suspected is not edge.suspected:
             edge.suspected = suspected
             if self._members.alive(edge.subject):
-                what = "node.suspect" if suspected else "node.trusted"
-                self._tell(what, edge.subject, f"silent for {now_s - edge.heard_s:.1f} s")
+                silent = f"silent for {now_s - edge.heard_s:.1f} s"
+                what, why = ("suspect", silent) if suspected else ("trusted", "it answers again")
+                self._tell(f"node.{what}", edge.subject, why)
         if now_s >= self._watch.silent_at_s(edge):
             if edge.voted != "silent" or now_s >= edge.vote_due_s:
                 self._vote(edge, "silent", now_s)

@@ -119,3 +119,4 @@ class View:
     own: NodeId
     members: Mapping[NodeId, Member]
     frozen: bool = False  # Much was lost at once: nothing is copied for a while.
+    neighbours: frozenset[NodeId] = frozenset()  # Whom this node watches and who watches it.

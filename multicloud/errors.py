@@ -53,6 +53,7 @@ REASONS: Mapping[str, Reason] = {
     "NO_IDENTITY": Reason("UNAUTHENTICATED", 4, _N, "issue a certificate with exactly one identity"),
     "CERTIFICATE_EXPIRED": Reason("UNAUTHENTICATED", 4, _N, "`mcctl cluster renew` (nodes) or `issue-operator` (people)"),
     "REVOKED": Reason("PERMISSION_DENIED", 4, _N, "ask an admin for a new identity"),
+    "REMOVED": Reason("PERMISSION_DENIED", 4, _N, "issue the machine a new identity: `mcctl cluster issue-node`, then `nodeagentd install`"),
     "NOT_ALLOWED": Reason("PERMISSION_DENIED", 4, _N, "ask an admin for one of the roles named"),
     "UNTRUSTED": Reason("PERMISSION_DENIED", 4, _N, "what was sent is not signed by a CA of this cluster"),
     # Finding: exit 5

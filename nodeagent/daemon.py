@@ -85,7 +85,7 @@ class Daemon:
         node.audit.start()
         stack.push_async_callback(node.audit.stop)
         stack.callback(CoreLines(node.core_line).close)
-        watch = self.watch = WatchThread(node.watch_server)
+        watch = self.watch = WatchThread(node.watch_server, node.watch_beat)
         await asyncio.to_thread(watch.start)
         stack.push_async_callback(asyncio.to_thread, watch.stop)
         server = node.api_server()
@@ -99,7 +99,12 @@ class Daemon:
         self._measure(node)
         background = [
             group.create_task(work)
-            for work in (self.beat.run(), self._watchdog(watch), node.greeter.run())
+            for work in (
+                self.beat.run(),
+                self._watchdog(watch),
+                node.greeter.run(),
+                node.follow(),
+            )
         ]
         self._up(identity)
         await self.stopping.wait()

@@ -6,28 +6,41 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
+from random import Random
 from typing import Any
 
 import grpc
 import structlog
 
+from coordinator.distance import Measured
+from coordinator.events import LeaveAsked, PeerMet, RemovalDecided
+from coordinator.settings import Settings as BrainSettings
+from coordinator.types import Knowing, NodeId, View
 from identity.store import NodeIdentity
+from multicloud import regions
 from multicloud.errors import McError
 from multicloud.v1 import admin_pb2, common_pb2
+from nodeagent.body import Body, Removed
 from nodeagent.config.live import LiveConfig
+from nodeagent.config.model import Watch
 from nodeagent.core.bucket import Buckets
+from nodeagent.driver import Driver
 from nodeagent.ops.audit import AuditLog
 from nodeagent.ops.audit_heads import HeadStore
 from nodeagent.ops.folder import StateFolder
+from nodeagent.ops.heartbeat import Heartbeat
 from nodeagent.ops.stderr import CoreLine
 from nodeagent.rpc import checks
 from nodeagent.rpc.admin.audits import AuditAdmin
 from nodeagent.rpc.admin.identities import IdentityAdmin
+from nodeagent.rpc.admin.membership import MembershipAdmin
 from nodeagent.rpc.admin.nodes import NodeAdmin
 from nodeagent.rpc.admin.passing import Passing
+from nodeagent.rpc.admin.rtts import RttAdmin
 from nodeagent.rpc.admin.settings import ConfigAdmin
+from nodeagent.rpc.event_service import EventInsight
 from nodeagent.rpc.exchange import Exchange
-from nodeagent.rpc.facts import address_of, own_facts
+from nodeagent.rpc.facts import address_of, own_facts, watch_address_of
 from nodeagent.rpc.gate import IdentityGate
 from nodeagent.rpc.greeter import Greeter
 from nodeagent.rpc.guard import Guard, Observer
@@ -39,11 +52,14 @@ from nodeagent.rpc.record import AuditHeads, AuditRecord
 from nodeagent.rpc.roster import Peer, Roster
 from nodeagent.rpc.server import listen, server_options
 from nodeagent.rpc.services import all_rpcs, all_services
+from nodeagent.rpc.watch_links import WatchLinks
+from nodeagent.rpc.watch_service import WatchService
 from nodeagent.settings import Settings
 
 _log = structlog.stdlib.get_logger(__name__)
 BUDGETS_MAX = 4096
-SILENT_GREETINGS = 3.0  # So many missed greetings make a peer unreachable.
+FOLLOW_EVERY_S = 0.3
+GOODBYE_S = 0.3
 
 
 @dataclass(slots=True)
@@ -67,6 +83,7 @@ class Node:
         spawn: Callable[[Coroutine[Any, Any, None]], object],
         ready: Callable[[], bool],
         healthy: Callable[[], bool],
+        rng: Random | None = None,
     ) -> None:
         config = live.current
         self.live, self.folder, self.identity = live, folder, identity
@@ -78,12 +95,14 @@ class Node:
         )
         self.record = AuditRecord(self.audit)
         self.keeper = Keeper(identity)
-        self.gate = IdentityGate(identity, identity.revocations)
+        self.gate = IdentityGate(identity, identity.revocations, self._is_removed)
         self.peers = Peers(identity.cluster, identity.client_credentials, spawn)
-        greet = config.join
-        self.roster = Roster(
-            own_facts(config, folder.generation),
-            SILENT_GREETINGS * greet.greet_every_s + greet.greet_timeout_s,
+        own = own_facts(config, folder.generation)
+        self.roster = Roster(own, self._knowing)
+        self.watch_beat = Heartbeat("watch")
+        self.body = Body(own, folder, self.watch_beat, self._watch_address, self._name_of)
+        self.driver = Driver(
+            self.body, brain_settings(config.watch), rng or Random(), regions.load().rtt_ms
         )
         for node_id in config.dev.peers:
             self.roster.peer(node_id)
@@ -94,7 +113,7 @@ class Node:
             lambda: live.current.audit,
         )
         self.exchange = Exchange(
-            self.roster, self.keeper, self.heads, self._revoked, self.peers.renew
+            self.roster, self.keeper, self.heads, self._revoked, self._renewed, self._met
         )
         self.greeter = Greeter(
             links=self.peers,
@@ -102,6 +121,7 @@ class Node:
             settings=lambda: live.current.join,
             join=lambda: live.current.join.peers,
             address_of=lambda peer: address_of(live.current, self.roster.own, peer),
+            targets=self._to_greet,
             on_change=self._peer_changed,
         )
         self.guards: list[Guard] = []
@@ -112,7 +132,7 @@ class Node:
         self, settings: Settings, ready: Callable[[], bool], healthy: Callable[[], bool]
     ) -> Mapping[str, Sequence[object]]:
         passing = Passing(self.roster, self.peers)
-        identities = IdentityAdmin(passing, self.keeper, self.peers.renew, self._revoked)
+        identities = IdentityAdmin(passing, self.keeper, self._renewed, self._revoked)
         nodes = NodeAdmin(self.identity.cluster, passing, self)
         served = frozenset(service.full_name for service in all_services())
         return {
@@ -120,9 +140,12 @@ class Node:
             "AdminService": [
                 nodes,
                 identities,
+                MembershipAdmin(passing, self),
+                RttAdmin(self.driver),
                 ConfigAdmin(passing, settings),
                 AuditAdmin(passing, self.heads),
             ],
+            "InsightService": [EventInsight(self.roster.own.id, self.body.events)],
             "Health": [HealthService(ready, healthy, served)],
         }
 
@@ -130,9 +153,22 @@ class Node:
         self.api_guard = self._guard(self._servicers)
         return self._server(self.live.current.listen.api, "listen.api", self.api_guard)
 
-    def watch_server(self) -> grpc.aio.Server:
-        """Made inside the watch's loop."""
-        guard = self._guard({"Health": self._servicers["Health"]})
+    async def watch_server(self, group: asyncio.TaskGroup) -> grpc.aio.Server:
+        """Made inside the watch's loop, with all that lives there."""
+        links = self._links = WatchLinks(
+            cluster=self.identity.cluster,
+            credentials=self.identity.client_credentials,
+            address_of=self._watch_address,
+            rng=Random(),
+            on_event=self.driver.handle,
+            group=group,
+        )
+        await self.driver.run(links, group)
+        for node in Removed(self.folder.path).all():
+            self.driver.handle(RemovalDecided(node))
+        guard = self._guard(
+            {"Health": self._servicers["Health"], "WatchService": [WatchService(links)]}
+        )
         return self._server(self.live.current.listen.watch, "listen.watch", guard)
 
     def _guard(self, servicers: Mapping[str, Sequence[object]]) -> Guard:
@@ -156,8 +192,7 @@ class Node:
         return server
 
     def peers_by_state(self) -> dict[tuple[str, ...], float]:
-        now_s = time.monotonic()
-        states = [self.roster.state(p, now_s) for p in list(self.roster.peers.values())]
+        states = [self.roster.state(p) for p in list(self.roster.peers.values())]
         names = [common_pb2.NodeState.Name(s).removeprefix("NODE_STATE_").lower() for s in states]
         return {(name,): float(names.count(name)) for name in set(names)}
 
@@ -196,15 +231,72 @@ class Node:
             checks.certificate(name, self.certificate_end_unix_s(), time.time()),
             disk,
             checks.audit(name, self.audit.healthy),
-            *checks.links(self.roster, time.monotonic(), self.greeter.unanswered),
+            *checks.links(self.roster, self.greeter.unanswered),
         ]
 
+    # -- What is known of others
+
+    def view(self) -> View:
+        return self.driver.view()
+
+    def measured(self) -> Mapping[NodeId, Measured]:
+        return self.driver.measured()
+
+    def _knowing(self, node: NodeId) -> Knowing | None:
+        member = self.driver.view().members.get(node)
+        return member.knowing if member else None
+
+    def _is_removed(self, node: NodeId) -> bool:
+        return self._knowing(node) is Knowing.REMOVED
+
+    def _watch_address(self, node: NodeId) -> str:
+        peer = self.roster.peers.get(node)
+        return watch_address_of(self.live.current, self.roster.own, peer)
+
+    def _name_of(self, node: NodeId) -> str:
+        peer = self.roster.peers.get(node)
+        return self.roster.own.name if node == self.roster.own.id else peer.name if peer else node
+
+    def _met(self, node: NodeId, generation: int) -> None:
+        if self._knowing(node) in (None, Knowing.DEAD, Knowing.DOWN, Knowing.LEFT):
+            self.driver.post(PeerMet(node, generation))
+
+    def _to_greet(self) -> list[Peer]:
+        """Neighbours of the watch, and those whom the brain has not met yet."""
+        view = self.driver.view()
+        return [
+            peer
+            for node, peer in list(self.roster.peers.items())
+            if node in view.neighbours or node not in view.members
+        ]
+
+    def _renewed(self) -> None:
+        self.peers.renew()
+
+    async def follow(self) -> None:
+        """The address book follows gossip, until it is cancelled."""
+        while True:
+            self.roster.follow(self.driver.view())
+            await asyncio.sleep(FOLLOW_EVERY_S)
+
+    # -- What an operator decides about this node and others
+
+    def drain(self, draining: bool) -> None:
+        self.body.say(lambda own: setattr(own, "draining", draining))
+
+    def remove(self, node: NodeId) -> None:
+        self.driver.post(RemovalDecided(node))
+
     async def say_goodbye(self) -> None:
-        """Tells every peer that this node means to go, within one greeting's time."""
-        self.exchange.leaving = True
-        self.roster.own.draining = True
-        self.roster.own.revision += 1
-        known = [p for p in self.roster.peers.values() if p.heard_s is not None and not p.left]
-        async with asyncio.TaskGroup() as group:
-            for peer in known:
-                group.create_task(self.greeter.greet(peer))
+        """Tells the others that this node means to go, and gives the word time to leave."""
+        self.driver.post(LeaveAsked())
+        await asyncio.sleep(GOODBYE_S)
+
+
+def brain_settings(watch: Watch) -> BrainSettings:
+    return BrainSettings(
+        probe_s=watch.probe_s,
+        suspect_s=watch.suspect_s,
+        silent_s=watch.silent_s,
+        hold_s=watch.hold_s,
+    )

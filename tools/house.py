@@ -26,7 +26,7 @@ LATER = re.compile(r"\b(TODO|FIXME|XXX)\b")
 LONE_TASKS: Mapping[str, str] = {
     "mcctl/dev/supervisor.py": "a race of three, all ended in its `finally`; a group would wait",
     "multicloud/dial.py": "dials race, the winner is kept, the rest is ended in its `finally`",
-    "nodeagent/rpc/watch_thread.py": "the heart of its own loop, ended beside it",
+    "nodeagent/rpc/watch_service.py": "a group must not span the yields of a generator",
     "tests/unit/test_audit.py": "the test is about callers that leave",
 }
 

@@ -25,41 +25,49 @@ _sym_db = _symbol_database.Default()
 from multicloud.v1 import common_pb2 as multicloud_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19multicloud/v1/watch.proto\x12\rmulticloud.v1\x1a\x1amulticloud/v1/common.proto\"d\n\x0eObserveRequest\x12%\n\x05probe\x18\x01 \x01(\x0b\x32\x14.multicloud.v1.ProbeH\x00\x12#\n\x04news\x18\x02 \x01(\x0b\x32\x13.multicloud.v1.NewsH\x00\x42\x06\n\x04part\"l\n\x0fObserveResponse\x12,\n\x06\x61nswer\x18\x01 \x01(\x0b\x32\x1a.multicloud.v1.ProbeAnswerH\x00\x12#\n\x04news\x18\x02 \x01(\x0b\x32\x13.multicloud.v1.NewsH\x00\x42\x06\n\x04part\"r\n\x05Probe\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x12\n\ngeneration\x18\x02 \x01(\x04\x12\x13\n\x0bincarnation\x18\x03 \x01(\x04\x12\x0f\n\x07sent_ns\x18\x04 \x01(\x03\x12\x1d\n\x15suspected_incarnation\x18\x05 \x01(\x04\"\xf0\x01\n\x0bProbeAnswer\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x12\n\ngeneration\x18\x02 \x01(\x04\x12\x13\n\x0bincarnation\x18\x03 \x01(\x04\x12\x15\n\rprobe_sent_ns\x18\x04 \x01(\x03\x12\x13\n\x0breceived_ns\x18\x05 \x01(\x03\x12\x13\n\x0b\x61nswered_ns\x18\x06 \x01(\x03\x12\x13\n\x0bloop_lag_ns\x18\x07 \x01(\x03\x12!\n\x04load\x18\x08 \x01(\x0b\x32\x13.multicloud.v1.Load\x12-\n\ncoordinate\x18\t \x01(\x0b\x32\x19.multicloud.v1.Coordinate\"G\n\x04Load\x12\x12\n\nbytes_free\x18\x01 \x01(\x04\x12\x17\n\x0f\x62ytes_in_flight\x18\x02 \x01(\x04\x12\x12\n\nservice_ms\x18\x03 \x01(\x01\"@\n\nCoordinate\x12\x10\n\x08position\x18\x01 \x03(\x01\x12\x11\n\theight_ms\x18\x02 \x01(\x01\x12\r\n\x05\x65rror\x18\x03 \x01(\x01\"T\n\x04News\x12\"\n\x05votes\x18\x01 \x03(\x0b\x32\x13.multicloud.v1.Vote\x12(\n\x08verdicts\x18\x02 \x03(\x0b\x32\x16.multicloud.v1.Verdict\"\x8c\x01\n\x04Vote\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\x10\n\x08observer\x18\x02 \x01(\t\x12\x12\n\ngeneration\x18\x03 \x01(\x04\x12\x13\n\x0bincarnation\x18\x04 \x01(\x04\x12%\n\x04kind\x18\x05 \x01(\x0e\x32\x17.multicloud.v1.VoteKind\x12\x11\n\tsilent_ms\x18\x06 \x01(\r\"\x7f\n\x07Verdict\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\x04\x12\x13\n\x0bincarnation\x18\x03 \x01(\x04\x12\'\n\x05state\x18\x04 \x01(\x0e\x32\x18.multicloud.v1.NodeState\x12\x11\n\tobservers\x18\x05 \x03(\t\"=\n\x0f\x45xchangeRequest\x12*\n\x06\x64igest\x18\x01 \x03(\x0b\x32\x1a.multicloud.v1.DigestEntry\"g\n\x10\x45xchangeResponse\x12\'\n\x05\x64\x65lta\x18\x01 \x03(\x0b\x32\x18.multicloud.v1.FactEntry\x12*\n\x06\x64igest\x18\x02 \x03(\x0b\x32\x1a.multicloud.v1.DigestEntry\"D\n\x0b\x44igestEntry\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\x04\x12\x13\n\x0bversion_max\x18\x03 \x01(\x04\"m\n\tFactEntry\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x12\n\ngeneration\x18\x02 \x01(\x04\x12\x0f\n\x07version\x18\x03 \x01(\x04\x12\x0b\n\x03key\x18\x04 \x01(\t\x12\r\n\x05value\x18\x05 \x01(\x0c\x12\x11\n\ttombstone\x18\x06 \x01(\x08*k\n\x08VoteKind\x12\x19\n\x15VOTE_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10VOTE_KIND_SILENT\x10\x01\x12\x15\n\x11VOTE_KIND_REFUSED\x10\x02\x12\x17\n\x13VOTE_KIND_RECOVERED\x10\x03\x32\xa9\x01\n\x0cWatchService\x12L\n\x07Observe\x12\x1d.multicloud.v1.ObserveRequest\x1a\x1e.multicloud.v1.ObserveResponse(\x01\x30\x01\x12K\n\x08\x45xchange\x12\x1e.multicloud.v1.ExchangeRequest\x1a\x1f.multicloud.v1.ExchangeResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19multicloud/v1/watch.proto\x12\rmulticloud.v1\x1a\x1amulticloud/v1/common.proto\"3\n\x0eObserveRequest\x12!\n\x04word\x18\x01 \x01(\x0b\x32\x13.multicloud.v1.Word\"4\n\x0fObserveResponse\x12!\n\x04word\x18\x01 \x01(\x0b\x32\x13.multicloud.v1.Word\"0\n\x0bTellRequest\x12!\n\x04word\x18\x01 \x01(\x0b\x32\x13.multicloud.v1.Word\"\x0e\n\x0cTellResponse\"\xcd\x01\n\x04Word\x12%\n\x05probe\x18\x01 \x01(\x0b\x32\x14.multicloud.v1.ProbeH\x00\x12\'\n\x06\x61nswer\x18\x02 \x01(\x0b\x32\x15.multicloud.v1.AnswerH\x00\x12#\n\x04vote\x18\x03 \x01(\x0b\x32\x13.multicloud.v1.VoteH\x00\x12#\n\x04news\x18\x04 \x01(\x0b\x32\x13.multicloud.v1.NewsH\x00\x12#\n\x04sync\x18\x05 \x01(\x0b\x32\x13.multicloud.v1.SyncH\x00\x42\x06\n\x04kind\";\n\x05Probe\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x0e\n\x06sent_s\x18\x02 \x01(\x01\x12\x10\n\x08suspects\x18\x03 \x01(\x08\"\xab\x01\n\x06\x41nswer\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x14\n\x0cprobe_sent_s\x18\x02 \x01(\x01\x12+\n\x06record\x18\x03 \x01(\x0b\x32\x1b.multicloud.v1.MemberRecord\x12\x0e\n\x06held_s\x18\x04 \x01(\x01\x12\r\n\x05lag_s\x18\x05 \x01(\x01\x12-\n\ncoordinate\x18\x06 \x01(\x0b\x32\x19.multicloud.v1.Coordinate\"W\n\nCoordinate\x12\x10\n\x08position\x18\x01 \x03(\x02\x12\x11\n\theight_ms\x18\x02 \x01(\x02\x12\r\n\x05\x65rror\x18\x03 \x01(\x02\x12\x15\n\radjustment_ms\x18\x04 \x01(\x02\"r\n\x0cMemberRecord\x12\x0c\n\x04node\x18\x01 \x01(\x06\x12\x12\n\ngeneration\x18\x02 \x01(\x04\x12\x13\n\x0bincarnation\x18\x03 \x01(\x04\x12+\n\x06status\x18\x04 \x01(\x0e\x32\x1b.multicloud.v1.MemberStatus\"m\n\x04Vote\x12,\n\x07subject\x18\x01 \x01(\x0b\x32\x1b.multicloud.v1.MemberRecord\x12\x10\n\x08observer\x18\x02 \x01(\x06\x12%\n\x04kind\x18\x03 \x01(\x0e\x32\x17.multicloud.v1.VoteKind\"_\n\x04News\x12,\n\x07records\x18\x01 \x03(\x0b\x32\x1b.multicloud.v1.MemberRecord\x12)\n\x05\x66\x61\x63ts\x18\x02 \x03(\x0b\x32\x1a.multicloud.v1.MemberFacts\"\x9a\x01\n\x04Sync\x12*\n\x06\x64igest\x18\x01 \x03(\x0b\x32\x1a.multicloud.v1.DigestEntry\x12)\n\x05\x66\x61\x63ts\x18\x02 \x03(\x0b\x32\x1a.multicloud.v1.MemberFacts\x12\x0e\n\x06wanted\x18\x03 \x03(\x06\x12\x0e\n\x06\x61nswer\x18\x04 \x01(\x08\x12\r\n\x05\x66irst\x18\x05 \x01(\t\x12\x0c\n\x04last\x18\x06 \x01(\t\"Q\n\x0b\x44igestEntry\x12+\n\x06record\x18\x01 \x01(\x0b\x32\x1b.multicloud.v1.MemberRecord\x12\x15\n\rfacts_version\x18\x02 \x01(\x04\"\x82\x03\n\x0bMemberFacts\x12\x0c\n\x04node\x18\x01 \x01(\x06\x12\x12\n\ngeneration\x18\x02 \x01(\x04\x12\x0f\n\x07version\x18\x03 \x01(\x04\x12\x0c\n\x04name\x18\x04 \x01(\t\x12%\n\x06\x64omain\x18\x05 \x01(\x0b\x32\x15.multicloud.v1.Domain\x12\x10\n\x08\x64raining\x18\x06 \x01(\x08\x12\x13\n\x0b\x62ytes_total\x18\x07 \x01(\x04\x12\x12\n\nbytes_free\x18\x08 \x01(\x04\x12\x17\n\x0f\x62ytes_in_flight\x18\t \x01(\x04\x12\x12\n\nservice_ms\x18\n \x01(\x02\x12\x37\n\x07rtts_ms\x18\x0b \x03(\x0b\x32&.multicloud.v1.MemberFacts.RttsMsEntry\x12-\n\ncoordinate\x18\x0c \x01(\x0b\x32\x19.multicloud.v1.Coordinate\x12\x0c\n\x04more\x18\r \x01(\x0c\x1a-\n\x0bRttsMsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x02:\x02\x38\x01*\xa9\x01\n\x0cMemberStatus\x12\x1d\n\x19MEMBER_STATUS_UNSPECIFIED\x10\x00\x12\x17\n\x13MEMBER_STATUS_ALIVE\x10\x01\x12\x16\n\x12MEMBER_STATUS_DOWN\x10\x02\x12\x16\n\x12MEMBER_STATUS_DEAD\x10\x03\x12\x16\n\x12MEMBER_STATUS_LEFT\x10\x04\x12\x19\n\x15MEMBER_STATUS_REMOVED\x10\x05*k\n\x08VoteKind\x12\x19\n\x15VOTE_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10VOTE_KIND_SILENT\x10\x01\x12\x15\n\x11VOTE_KIND_REFUSED\x10\x02\x12\x17\n\x13VOTE_KIND_RECOVERED\x10\x03\x32\x9d\x01\n\x0cWatchService\x12L\n\x07Observe\x12\x1d.multicloud.v1.ObserveRequest\x1a\x1e.multicloud.v1.ObserveResponse(\x01\x30\x01\x12?\n\x04Tell\x12\x1a.multicloud.v1.TellRequest\x1a\x1b.multicloud.v1.TellResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'multicloud.v1.watch_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_VOTEKIND']._serialized_start=1489
-  _globals['_VOTEKIND']._serialized_end=1596
+  _globals['_MEMBERFACTS_RTTSMSENTRY']._loaded_options = None
+  _globals['_MEMBERFACTS_RTTSMSENTRY']._serialized_options = b'8\001'
+  _globals['_MEMBERSTATUS']._serialized_start=1731
+  _globals['_MEMBERSTATUS']._serialized_end=1900
+  _globals['_VOTEKIND']._serialized_start=1902
+  _globals['_VOTEKIND']._serialized_end=2009
   _globals['_OBSERVEREQUEST']._serialized_start=72
-  _globals['_OBSERVEREQUEST']._serialized_end=172
-  _globals['_OBSERVERESPONSE']._serialized_start=174
-  _globals['_OBSERVERESPONSE']._serialized_end=282
-  _globals['_PROBE']._serialized_start=284
-  _globals['_PROBE']._serialized_end=398
-  _globals['_PROBEANSWER']._serialized_start=401
-  _globals['_PROBEANSWER']._serialized_end=641
-  _globals['_LOAD']._serialized_start=643
-  _globals['_LOAD']._serialized_end=714
-  _globals['_COORDINATE']._serialized_start=716
-  _globals['_COORDINATE']._serialized_end=780
-  _globals['_NEWS']._serialized_start=782
-  _globals['_NEWS']._serialized_end=866
-  _globals['_VOTE']._serialized_start=869
-  _globals['_VOTE']._serialized_end=1009
-  _globals['_VERDICT']._serialized_start=1011
-  _globals['_VERDICT']._serialized_end=1138
-  _globals['_EXCHANGEREQUEST']._serialized_start=1140
-  _globals['_EXCHANGEREQUEST']._serialized_end=1201
-  _globals['_EXCHANGERESPONSE']._serialized_start=1203
-  _globals['_EXCHANGERESPONSE']._serialized_end=1306
-  _globals['_DIGESTENTRY']._serialized_start=1308
-  _globals['_DIGESTENTRY']._serialized_end=1376
-  _globals['_FACTENTRY']._serialized_start=1378
-  _globals['_FACTENTRY']._serialized_end=1487
-  _globals['_WATCHSERVICE']._serialized_start=1599
-  _globals['_WATCHSERVICE']._serialized_end=1768
+  _globals['_OBSERVEREQUEST']._serialized_end=123
+  _globals['_OBSERVERESPONSE']._serialized_start=125
+  _globals['_OBSERVERESPONSE']._serialized_end=177
+  _globals['_TELLREQUEST']._serialized_start=179
+  _globals['_TELLREQUEST']._serialized_end=227
+  _globals['_TELLRESPONSE']._serialized_start=229
+  _globals['_TELLRESPONSE']._serialized_end=243
+  _globals['_WORD']._serialized_start=246
+  _globals['_WORD']._serialized_end=451
+  _globals['_PROBE']._serialized_start=453
+  _globals['_PROBE']._serialized_end=512
+  _globals['_ANSWER']._serialized_start=515
+  _globals['_ANSWER']._serialized_end=686
+  _globals['_COORDINATE']._serialized_start=688
+  _globals['_COORDINATE']._serialized_end=775
+  _globals['_MEMBERRECORD']._serialized_start=777
+  _globals['_MEMBERRECORD']._serialized_end=891
+  _globals['_VOTE']._serialized_start=893
+  _globals['_VOTE']._serialized_end=1002
+  _globals['_NEWS']._serialized_start=1004
+  _globals['_NEWS']._serialized_end=1099
+  _globals['_SYNC']._serialized_start=1102
+  _globals['_SYNC']._serialized_end=1256
+  _globals['_DIGESTENTRY']._serialized_start=1258
+  _globals['_DIGESTENTRY']._serialized_end=1339
+  _globals['_MEMBERFACTS']._serialized_start=1342
+  _globals['_MEMBERFACTS']._serialized_end=1728
+  _globals['_MEMBERFACTS_RTTSMSENTRY']._serialized_start=1683
+  _globals['_MEMBERFACTS_RTTSMSENTRY']._serialized_end=1728
+  _globals['_WATCHSERVICE']._serialized_start=2012
+  _globals['_WATCHSERVICE']._serialized_end=2169
 # @@protoc_insertion_point(module_scope)

@@ -22,6 +22,30 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _MemberStatus:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _MemberStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MemberStatus.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    MEMBER_STATUS_UNSPECIFIED: _MemberStatus.ValueType  # 0
+    MEMBER_STATUS_ALIVE: _MemberStatus.ValueType  # 1
+    MEMBER_STATUS_DOWN: _MemberStatus.ValueType  # 2
+    MEMBER_STATUS_DEAD: _MemberStatus.ValueType  # 3
+    MEMBER_STATUS_LEFT: _MemberStatus.ValueType  # 4
+    MEMBER_STATUS_REMOVED: _MemberStatus.ValueType  # 5
+
+class MemberStatus(_MemberStatus, metaclass=_MemberStatusEnumTypeWrapper):
+    """MemberStatus is what everybody agrees on; doubts are each node's own."""
+
+MEMBER_STATUS_UNSPECIFIED: MemberStatus.ValueType  # 0
+MEMBER_STATUS_ALIVE: MemberStatus.ValueType  # 1
+MEMBER_STATUS_DOWN: MemberStatus.ValueType  # 2
+MEMBER_STATUS_DEAD: MemberStatus.ValueType  # 3
+MEMBER_STATUS_LEFT: MemberStatus.ValueType  # 4
+MEMBER_STATUS_REMOVED: MemberStatus.ValueType  # 5
+Global___MemberStatus: _TypeAlias = MemberStatus  # noqa: Y015
+
 class _VoteKind:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -45,25 +69,19 @@ Global___VoteKind: _TypeAlias = VoteKind  # noqa: Y015
 class ObserveRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
-    PROBE_FIELD_NUMBER: _builtins.int
-    NEWS_FIELD_NUMBER: _builtins.int
+    WORD_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def probe(self) -> Global___Probe: ...
-    @_builtins.property
-    def news(self) -> Global___News: ...
+    def word(self) -> Global___Word: ...
     def __init__(
         self,
         *,
-        probe: Global___Probe | None = ...,
-        news: Global___News | None = ...,
+        word: Global___Word | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["news", b"news", "part", b"part", "probe", b"probe"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["word", b"word"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["news", b"news", "part", b"part", "probe", b"probe"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["word", b"word"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["probe", "news"]  # noqa: Y015
-    _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
-    def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ObserveRequest: _TypeAlias = ObserveRequest  # noqa: Y015
 
@@ -71,134 +89,164 @@ Global___ObserveRequest: _TypeAlias = ObserveRequest  # noqa: Y015
 class ObserveResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
-    ANSWER_FIELD_NUMBER: _builtins.int
-    NEWS_FIELD_NUMBER: _builtins.int
+    WORD_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def answer(self) -> Global___ProbeAnswer: ...
-    @_builtins.property
-    def news(self) -> Global___News: ...
+    def word(self) -> Global___Word: ...
     def __init__(
         self,
         *,
-        answer: Global___ProbeAnswer | None = ...,
-        news: Global___News | None = ...,
+        word: Global___Word | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "news", b"news", "part", b"part"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["word", b"word"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "news", b"news", "part", b"part"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["word", b"word"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["answer", "news"]  # noqa: Y015
-    _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
-    def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ObserveResponse: _TypeAlias = ObserveResponse  # noqa: Y015
 
 @_typing.final
+class TellRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORD_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def word(self) -> Global___Word: ...
+    def __init__(
+        self,
+        *,
+        word: Global___Word | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["word", b"word"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["word", b"word"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TellRequest: _TypeAlias = TellRequest  # noqa: Y015
+
+@_typing.final
+class TellResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TellResponse: _TypeAlias = TellResponse  # noqa: Y015
+
+@_typing.final
+class Word(_message.Message):
+    """Word is what one brain says to another. Nodes are named by the number that
+    their 16 hex digits are.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROBE_FIELD_NUMBER: _builtins.int
+    ANSWER_FIELD_NUMBER: _builtins.int
+    VOTE_FIELD_NUMBER: _builtins.int
+    NEWS_FIELD_NUMBER: _builtins.int
+    SYNC_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def probe(self) -> Global___Probe: ...
+    @_builtins.property
+    def answer(self) -> Global___Answer: ...
+    @_builtins.property
+    def vote(self) -> Global___Vote: ...
+    @_builtins.property
+    def news(self) -> Global___News: ...
+    @_builtins.property
+    def sync(self) -> Global___Sync: ...
+    def __init__(
+        self,
+        *,
+        probe: Global___Probe | None = ...,
+        answer: Global___Answer | None = ...,
+        vote: Global___Vote | None = ...,
+        news: Global___News | None = ...,
+        sync: Global___Sync | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "kind", b"kind", "news", b"news", "probe", b"probe", "sync", b"sync", "vote", b"vote"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "kind", b"kind", "news", b"news", "probe", b"probe", "sync", b"sync", "vote", b"vote"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["probe", "answer", "vote", "news", "sync"]  # noqa: Y015
+    _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
+
+Global___Word: _TypeAlias = Word  # noqa: Y015
+
+@_typing.final
 class Probe(_message.Message):
-    """Probe asks "are you there?" and carries stamps for the round-trip time."""
+    """Probe asks "are you there?" and carries a stamp for the round-trip time."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     SEQUENCE_FIELD_NUMBER: _builtins.int
-    GENERATION_FIELD_NUMBER: _builtins.int
-    INCARNATION_FIELD_NUMBER: _builtins.int
-    SENT_NS_FIELD_NUMBER: _builtins.int
-    SUSPECTED_INCARNATION_FIELD_NUMBER: _builtins.int
+    SENT_S_FIELD_NUMBER: _builtins.int
+    SUSPECTS_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
-    generation: _builtins.int
-    incarnation: _builtins.int
-    sent_ns: _builtins.int
-    """Sender's monotonic clock; only its differences mean anything."""
-    suspected_incarnation: _builtins.int
-    """Set when the observer doubts the receiver."""
+    sent_s: _builtins.float
+    """The sender's monotonic clock; it comes back unread."""
+    suspects: _builtins.bool
+    """The observer doubts the receiver."""
     def __init__(
         self,
         *,
         sequence: _builtins.int = ...,
-        generation: _builtins.int = ...,
-        incarnation: _builtins.int = ...,
-        sent_ns: _builtins.int = ...,
-        suspected_incarnation: _builtins.int = ...,
+        sent_s: _builtins.float = ...,
+        suspects: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["generation", b"generation", "incarnation", b"incarnation", "sent_ns", b"sent_ns", "sequence", b"sequence", "suspected_incarnation", b"suspected_incarnation"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["sent_s", b"sent_s", "sequence", b"sequence", "suspects", b"suspects"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Probe: _TypeAlias = Probe  # noqa: Y015
 
 @_typing.final
-class ProbeAnswer(_message.Message):
+class Answer(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     SEQUENCE_FIELD_NUMBER: _builtins.int
-    GENERATION_FIELD_NUMBER: _builtins.int
-    INCARNATION_FIELD_NUMBER: _builtins.int
-    PROBE_SENT_NS_FIELD_NUMBER: _builtins.int
-    RECEIVED_NS_FIELD_NUMBER: _builtins.int
-    ANSWERED_NS_FIELD_NUMBER: _builtins.int
-    LOOP_LAG_NS_FIELD_NUMBER: _builtins.int
-    LOAD_FIELD_NUMBER: _builtins.int
+    PROBE_SENT_S_FIELD_NUMBER: _builtins.int
+    RECORD_FIELD_NUMBER: _builtins.int
+    HELD_S_FIELD_NUMBER: _builtins.int
+    LAG_S_FIELD_NUMBER: _builtins.int
     COORDINATE_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
-    generation: _builtins.int
-    incarnation: _builtins.int
-    probe_sent_ns: _builtins.int
-    received_ns: _builtins.int
-    answered_ns: _builtins.int
-    loop_lag_ns: _builtins.int
+    probe_sent_s: _builtins.float
+    held_s: _builtins.float
+    lag_s: _builtins.float
+    """How late the answering loop is: then it measures no distance."""
     @_builtins.property
-    def load(self) -> Global___Load: ...
+    def record(self) -> Global___MemberRecord: ...
     @_builtins.property
     def coordinate(self) -> Global___Coordinate: ...
     def __init__(
         self,
         *,
         sequence: _builtins.int = ...,
-        generation: _builtins.int = ...,
-        incarnation: _builtins.int = ...,
-        probe_sent_ns: _builtins.int = ...,
-        received_ns: _builtins.int = ...,
-        answered_ns: _builtins.int = ...,
-        loop_lag_ns: _builtins.int = ...,
-        load: Global___Load | None = ...,
+        probe_sent_s: _builtins.float = ...,
+        record: Global___MemberRecord | None = ...,
+        held_s: _builtins.float = ...,
+        lag_s: _builtins.float = ...,
         coordinate: Global___Coordinate | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["coordinate", b"coordinate", "load", b"load"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["coordinate", b"coordinate", "record", b"record"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["answered_ns", b"answered_ns", "coordinate", b"coordinate", "generation", b"generation", "incarnation", b"incarnation", "load", b"load", "loop_lag_ns", b"loop_lag_ns", "probe_sent_ns", b"probe_sent_ns", "received_ns", b"received_ns", "sequence", b"sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["coordinate", b"coordinate", "held_s", b"held_s", "lag_s", b"lag_s", "probe_sent_s", b"probe_sent_s", "record", b"record", "sequence", b"sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___ProbeAnswer: _TypeAlias = ProbeAnswer  # noqa: Y015
-
-@_typing.final
-class Load(_message.Message):
-    """Load is what placement wants to know of a node now."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    BYTES_FREE_FIELD_NUMBER: _builtins.int
-    BYTES_IN_FLIGHT_FIELD_NUMBER: _builtins.int
-    SERVICE_MS_FIELD_NUMBER: _builtins.int
-    bytes_free: _builtins.int
-    bytes_in_flight: _builtins.int
-    service_ms: _builtins.float
-    def __init__(
-        self,
-        *,
-        bytes_free: _builtins.int = ...,
-        bytes_in_flight: _builtins.int = ...,
-        service_ms: _builtins.float = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes_free", b"bytes_free", "bytes_in_flight", b"bytes_in_flight", "service_ms", b"service_ms"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___Load: _TypeAlias = Load  # noqa: Y015
+Global___Answer: _TypeAlias = Answer  # noqa: Y015
 
 @_typing.final
 class Coordinate(_message.Message):
@@ -209,8 +257,10 @@ class Coordinate(_message.Message):
     POSITION_FIELD_NUMBER: _builtins.int
     HEIGHT_MS_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
+    ADJUSTMENT_MS_FIELD_NUMBER: _builtins.int
     height_ms: _builtins.float
     error: _builtins.float
+    adjustment_ms: _builtins.float
     @_builtins.property
     def position(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]: ...
     def __init__(
@@ -219,210 +269,244 @@ class Coordinate(_message.Message):
         position: _abc.Iterable[_builtins.float] | None = ...,
         height_ms: _builtins.float = ...,
         error: _builtins.float = ...,
+        adjustment_ms: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "height_ms", b"height_ms", "position", b"position"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustment_ms", b"adjustment_ms", "error", b"error", "height_ms", b"height_ms", "position", b"position"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Coordinate: _TypeAlias = Coordinate  # noqa: Y015
 
 @_typing.final
-class News(_message.Message):
-    """News is what travels by itself: votes, verdicts, refutations, goodbyes."""
+class MemberRecord(_message.Message):
+    """MemberRecord is one node's membership; of two the higher
+    (removed, generation, incarnation, status) counts.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    VOTES_FIELD_NUMBER: _builtins.int
-    VERDICTS_FIELD_NUMBER: _builtins.int
-    @_builtins.property
-    def votes(self) -> _containers.RepeatedCompositeFieldContainer[Global___Vote]: ...
-    @_builtins.property
-    def verdicts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Verdict]: ...
+    NODE_FIELD_NUMBER: _builtins.int
+    GENERATION_FIELD_NUMBER: _builtins.int
+    INCARNATION_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    node: _builtins.int
+    generation: _builtins.int
+    incarnation: _builtins.int
+    status: Global___MemberStatus.ValueType
     def __init__(
         self,
         *,
-        votes: _abc.Iterable[Global___Vote] | None = ...,
-        verdicts: _abc.Iterable[Global___Verdict] | None = ...,
+        node: _builtins.int = ...,
+        generation: _builtins.int = ...,
+        incarnation: _builtins.int = ...,
+        status: Global___MemberStatus.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["verdicts", b"verdicts", "votes", b"votes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["generation", b"generation", "incarnation", b"incarnation", "node", b"node", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___News: _TypeAlias = News  # noqa: Y015
+Global___MemberRecord: _TypeAlias = MemberRecord  # noqa: Y015
 
 @_typing.final
 class Vote(_message.Message):
+    """Vote is one observer's word about a subject, to the subject's other observers."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     SUBJECT_FIELD_NUMBER: _builtins.int
     OBSERVER_FIELD_NUMBER: _builtins.int
-    GENERATION_FIELD_NUMBER: _builtins.int
-    INCARNATION_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
-    SILENT_MS_FIELD_NUMBER: _builtins.int
-    subject: _builtins.str
-    observer: _builtins.str
-    generation: _builtins.int
-    incarnation: _builtins.int
+    observer: _builtins.int
     kind: Global___VoteKind.ValueType
-    silent_ms: _builtins.int
+    @_builtins.property
+    def subject(self) -> Global___MemberRecord: ...
     def __init__(
         self,
         *,
-        subject: _builtins.str = ...,
-        observer: _builtins.str = ...,
-        generation: _builtins.int = ...,
-        incarnation: _builtins.int = ...,
+        subject: Global___MemberRecord | None = ...,
+        observer: _builtins.int = ...,
         kind: Global___VoteKind.ValueType = ...,
-        silent_ms: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["subject", b"subject"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["generation", b"generation", "incarnation", b"incarnation", "kind", b"kind", "observer", b"observer", "silent_ms", b"silent_ms", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "observer", b"observer", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Vote: _TypeAlias = Vote  # noqa: Y015
 
 @_typing.final
-class Verdict(_message.Message):
+class News(_message.Message):
+    """News floods: each hop says it twice."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
-    SUBJECT_FIELD_NUMBER: _builtins.int
-    GENERATION_FIELD_NUMBER: _builtins.int
-    INCARNATION_FIELD_NUMBER: _builtins.int
-    STATE_FIELD_NUMBER: _builtins.int
-    OBSERVERS_FIELD_NUMBER: _builtins.int
-    subject: _builtins.str
-    generation: _builtins.int
-    incarnation: _builtins.int
-    state: _common_pb2.NodeState.ValueType
+    RECORDS_FIELD_NUMBER: _builtins.int
+    FACTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def observers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Who voted for it."""
-
+    def records(self) -> _containers.RepeatedCompositeFieldContainer[Global___MemberRecord]: ...
+    @_builtins.property
+    def facts(self) -> _containers.RepeatedCompositeFieldContainer[Global___MemberFacts]: ...
     def __init__(
         self,
         *,
-        subject: _builtins.str = ...,
-        generation: _builtins.int = ...,
-        incarnation: _builtins.int = ...,
-        state: _common_pb2.NodeState.ValueType = ...,
-        observers: _abc.Iterable[_builtins.str] | None = ...,
+        records: _abc.Iterable[Global___MemberRecord] | None = ...,
+        facts: _abc.Iterable[Global___MemberFacts] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["generation", b"generation", "incarnation", b"incarnation", "observers", b"observers", "state", b"state", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["facts", b"facts", "records", b"records"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___Verdict: _TypeAlias = Verdict  # noqa: Y015
+Global___News: _TypeAlias = News  # noqa: Y015
 
 @_typing.final
-class ExchangeRequest(_message.Message):
+class Sync(_message.Message):
+    """Sync is one half of an exchange of digests."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     DIGEST_FIELD_NUMBER: _builtins.int
+    FACTS_FIELD_NUMBER: _builtins.int
+    WANTED_FIELD_NUMBER: _builtins.int
+    ANSWER_FIELD_NUMBER: _builtins.int
+    FIRST_FIELD_NUMBER: _builtins.int
+    LAST_FIELD_NUMBER: _builtins.int
+    answer: _builtins.bool
+    first: _builtins.str
+    """Of the range that the digest is complete in."""
+    last: _builtins.str
     @_builtins.property
     def digest(self) -> _containers.RepeatedCompositeFieldContainer[Global___DigestEntry]: ...
+    @_builtins.property
+    def facts(self) -> _containers.RepeatedCompositeFieldContainer[Global___MemberFacts]: ...
+    @_builtins.property
+    def wanted(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
     def __init__(
         self,
         *,
         digest: _abc.Iterable[Global___DigestEntry] | None = ...,
+        facts: _abc.Iterable[Global___MemberFacts] | None = ...,
+        wanted: _abc.Iterable[_builtins.int] | None = ...,
+        answer: _builtins.bool = ...,
+        first: _builtins.str = ...,
+        last: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "digest", b"digest", "facts", b"facts", "first", b"first", "last", b"last", "wanted", b"wanted"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___ExchangeRequest: _TypeAlias = ExchangeRequest  # noqa: Y015
-
-@_typing.final
-class ExchangeResponse(_message.Message):
-    DESCRIPTOR: _descriptor.Descriptor
-
-    DELTA_FIELD_NUMBER: _builtins.int
-    DIGEST_FIELD_NUMBER: _builtins.int
-    @_builtins.property
-    def delta(self) -> _containers.RepeatedCompositeFieldContainer[Global___FactEntry]: ...
-    @_builtins.property
-    def digest(self) -> _containers.RepeatedCompositeFieldContainer[Global___DigestEntry]: ...
-    def __init__(
-        self,
-        *,
-        delta: _abc.Iterable[Global___FactEntry] | None = ...,
-        digest: _abc.Iterable[Global___DigestEntry] | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["delta", b"delta", "digest", b"digest"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___ExchangeResponse: _TypeAlias = ExchangeResponse  # noqa: Y015
+Global___Sync: _TypeAlias = Sync  # noqa: Y015
 
 @_typing.final
 class DigestEntry(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
-    NODE_FIELD_NUMBER: _builtins.int
-    GENERATION_FIELD_NUMBER: _builtins.int
-    VERSION_MAX_FIELD_NUMBER: _builtins.int
-    node: _builtins.str
-    generation: _builtins.int
-    version_max: _builtins.int
+    RECORD_FIELD_NUMBER: _builtins.int
+    FACTS_VERSION_FIELD_NUMBER: _builtins.int
+    facts_version: _builtins.int
+    @_builtins.property
+    def record(self) -> Global___MemberRecord: ...
     def __init__(
         self,
         *,
-        node: _builtins.str = ...,
-        generation: _builtins.int = ...,
-        version_max: _builtins.int = ...,
+        record: Global___MemberRecord | None = ...,
+        facts_version: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["record", b"record"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["generation", b"generation", "node", b"node", "version_max", b"version_max"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["facts_version", b"facts_version", "record", b"record"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DigestEntry: _TypeAlias = DigestEntry  # noqa: Y015
 
 @_typing.final
-class FactEntry(_message.Message):
-    """FactEntry is one versioned key of a node's own facts."""
+class MemberFacts(_message.Message):
+    """MemberFacts is what a node says of itself, for deciding by."""
 
     DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class RttsMsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.float
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
 
     NODE_FIELD_NUMBER: _builtins.int
     GENERATION_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
-    KEY_FIELD_NUMBER: _builtins.int
-    VALUE_FIELD_NUMBER: _builtins.int
-    TOMBSTONE_FIELD_NUMBER: _builtins.int
-    node: _builtins.str
+    NAME_FIELD_NUMBER: _builtins.int
+    DOMAIN_FIELD_NUMBER: _builtins.int
+    DRAINING_FIELD_NUMBER: _builtins.int
+    BYTES_TOTAL_FIELD_NUMBER: _builtins.int
+    BYTES_FREE_FIELD_NUMBER: _builtins.int
+    BYTES_IN_FLIGHT_FIELD_NUMBER: _builtins.int
+    SERVICE_MS_FIELD_NUMBER: _builtins.int
+    RTTS_MS_FIELD_NUMBER: _builtins.int
+    COORDINATE_FIELD_NUMBER: _builtins.int
+    MORE_FIELD_NUMBER: _builtins.int
+    node: _builtins.int
     generation: _builtins.int
     version: _builtins.int
-    key: _builtins.str
-    value: _builtins.bytes
-    tombstone: _builtins.bool
+    name: _builtins.str
+    draining: _builtins.bool
+    bytes_total: _builtins.int
+    bytes_free: _builtins.int
+    bytes_in_flight: _builtins.int
+    service_ms: _builtins.float
+    more: _builtins.bytes
+    """NodeFacts"""
+    @_builtins.property
+    def domain(self) -> _common_pb2.Domain: ...
+    @_builtins.property
+    def rtts_ms(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """Place to milliseconds."""
+
+    @_builtins.property
+    def coordinate(self) -> Global___Coordinate: ...
     def __init__(
         self,
         *,
-        node: _builtins.str = ...,
+        node: _builtins.int = ...,
         generation: _builtins.int = ...,
         version: _builtins.int = ...,
-        key: _builtins.str = ...,
-        value: _builtins.bytes = ...,
-        tombstone: _builtins.bool = ...,
+        name: _builtins.str = ...,
+        domain: _common_pb2.Domain | None = ...,
+        draining: _builtins.bool = ...,
+        bytes_total: _builtins.int = ...,
+        bytes_free: _builtins.int = ...,
+        bytes_in_flight: _builtins.int = ...,
+        service_ms: _builtins.float = ...,
+        rtts_ms: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        coordinate: Global___Coordinate | None = ...,
+        more: _builtins.bytes = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["coordinate", b"coordinate", "domain", b"domain"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["generation", b"generation", "key", b"key", "node", b"node", "tombstone", b"tombstone", "value", b"value", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes_free", b"bytes_free", "bytes_in_flight", b"bytes_in_flight", "bytes_total", b"bytes_total", "coordinate", b"coordinate", "domain", b"domain", "draining", b"draining", "generation", b"generation", "more", b"more", "name", b"name", "node", b"node", "rtts_ms", b"rtts_ms", "service_ms", b"service_ms", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___FactEntry: _TypeAlias = FactEntry  # noqa: Y015
+Global___MemberFacts: _TypeAlias = MemberFacts  # noqa: Y015

@@ -40,10 +40,10 @@ class WatchServiceStub:
                 request_serializer=multicloud_dot_v1_dot_watch__pb2.ObserveRequest.SerializeToString,
                 response_deserializer=multicloud_dot_v1_dot_watch__pb2.ObserveResponse.FromString,
                 _registered_method=True)
-        self.Exchange = channel.unary_unary(
-                '/multicloud.v1.WatchService/Exchange',
-                request_serializer=multicloud_dot_v1_dot_watch__pb2.ExchangeRequest.SerializeToString,
-                response_deserializer=multicloud_dot_v1_dot_watch__pb2.ExchangeResponse.FromString,
+        self.Tell = channel.unary_unary(
+                '/multicloud.v1.WatchService/Tell',
+                request_serializer=multicloud_dot_v1_dot_watch__pb2.TellRequest.SerializeToString,
+                response_deserializer=multicloud_dot_v1_dot_watch__pb2.TellResponse.FromString,
                 _registered_method=True)
 
 
@@ -52,15 +52,15 @@ class WatchServiceServicer:
     """
 
     def Observe(self, request_iterator, context):
-        """Observe is the persistent stream of one observer: probes one way, answers
-        and news the other.
+        """Observe is the persistent stream of one observer to its subject. Both say
+        whatever they have for each other on it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def Exchange(self, request, context):
-        """Exchange is one round of scuttlebutt: a digest for a delta and a digest.
+    def Tell(self, request, context):
+        """Tell says one word to a node with which no stream stands.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -74,10 +74,10 @@ def add_WatchServiceServicer_to_server(servicer, server):
                     request_deserializer=multicloud_dot_v1_dot_watch__pb2.ObserveRequest.FromString,
                     response_serializer=multicloud_dot_v1_dot_watch__pb2.ObserveResponse.SerializeToString,
             ),
-            'Exchange': grpc.unary_unary_rpc_method_handler(
-                    servicer.Exchange,
-                    request_deserializer=multicloud_dot_v1_dot_watch__pb2.ExchangeRequest.FromString,
-                    response_serializer=multicloud_dot_v1_dot_watch__pb2.ExchangeResponse.SerializeToString,
+            'Tell': grpc.unary_unary_rpc_method_handler(
+                    servicer.Tell,
+                    request_deserializer=multicloud_dot_v1_dot_watch__pb2.TellRequest.FromString,
+                    response_serializer=multicloud_dot_v1_dot_watch__pb2.TellResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -119,7 +119,7 @@ class WatchService:
             _registered_method=True)
 
     @staticmethod
-    def Exchange(request,
+    def Tell(request,
             target,
             options=(),
             channel_credentials=None,
@@ -132,9 +132,9 @@ class WatchService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/multicloud.v1.WatchService/Exchange',
-            multicloud_dot_v1_dot_watch__pb2.ExchangeRequest.SerializeToString,
-            multicloud_dot_v1_dot_watch__pb2.ExchangeResponse.FromString,
+            '/multicloud.v1.WatchService/Tell',
+            multicloud_dot_v1_dot_watch__pb2.TellRequest.SerializeToString,
+            multicloud_dot_v1_dot_watch__pb2.TellResponse.FromString,
             options,
             channel_credentials,
             insecure,

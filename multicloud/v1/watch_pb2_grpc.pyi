@@ -36,11 +36,11 @@ class WatchServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> WatchServiceAsyncStub: ...
     Observe: _grpc.StreamStreamMultiCallable[_watch_pb2.ObserveRequest, _watch_pb2.ObserveResponse]
-    """Observe is the persistent stream of one observer: probes one way, answers
-    and news the other.
+    """Observe is the persistent stream of one observer to its subject. Both say
+    whatever they have for each other on it.
     """
-    Exchange: _grpc.UnaryUnaryMultiCallable[_watch_pb2.ExchangeRequest, _watch_pb2.ExchangeResponse]
-    """Exchange is one round of scuttlebutt: a digest for a delta and a digest."""
+    Tell: _grpc.UnaryUnaryMultiCallable[_watch_pb2.TellRequest, _watch_pb2.TellResponse]
+    """Tell says one word to a node with which no stream stands."""
 
 @_typing.type_check_only
 class WatchServiceAsyncStub(WatchServiceStub):
@@ -48,11 +48,11 @@ class WatchServiceAsyncStub(WatchServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Observe: _aio.StreamStreamMultiCallable[_watch_pb2.ObserveRequest, _watch_pb2.ObserveResponse]  # type: ignore[assignment]
-    """Observe is the persistent stream of one observer: probes one way, answers
-    and news the other.
+    """Observe is the persistent stream of one observer to its subject. Both say
+    whatever they have for each other on it.
     """
-    Exchange: _aio.UnaryUnaryMultiCallable[_watch_pb2.ExchangeRequest, _watch_pb2.ExchangeResponse]  # type: ignore[assignment]
-    """Exchange is one round of scuttlebutt: a digest for a delta and a digest."""
+    Tell: _aio.UnaryUnaryMultiCallable[_watch_pb2.TellRequest, _watch_pb2.TellResponse]  # type: ignore[assignment]
+    """Tell says one word to a node with which no stream stands."""
 
 class WatchServiceServicer(metaclass=_abc_1.ABCMeta):
     """WatchService is for nodes only, on port 7444."""
@@ -63,16 +63,16 @@ class WatchServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_watch_pb2.ObserveRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_watch_pb2.ObserveResponse], _abc.AsyncIterator[_watch_pb2.ObserveResponse]]:
-        """Observe is the persistent stream of one observer: probes one way, answers
-        and news the other.
+        """Observe is the persistent stream of one observer to its subject. Both say
+        whatever they have for each other on it.
         """
 
     @_abc_1.abstractmethod
-    def Exchange(
+    def Tell(
         self,
-        request: _watch_pb2.ExchangeRequest,
+        request: _watch_pb2.TellRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_watch_pb2.ExchangeResponse, _abc.Awaitable[_watch_pb2.ExchangeResponse]]:
-        """Exchange is one round of scuttlebutt: a digest for a delta and a digest."""
+    ) -> _typing.Union[_watch_pb2.TellResponse, _abc.Awaitable[_watch_pb2.TellResponse]]:
+        """Tell says one word to a node with which no stream stands."""
 
 def add_WatchServiceServicer_to_server(servicer: WatchServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

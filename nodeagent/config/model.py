@@ -140,6 +140,15 @@ class Join(Section):
     greet_timeout_s: float = option(2.0, "A peer that has not answered by then is unreachable for now.", reload=True, ge=0.2, le=10.0)
 
 
+class Watch(Section):
+    """How others are watched. The same on every node of a cluster."""
+
+    probe_s: float = option(0.5, "How often a watched node is asked whether it is there.", ge=0.1, le=5)
+    suspect_s: float = option(1.2, "Silent for so long, it is not chosen any more; nothing else happens yet.", ge=0.2, le=30)
+    silent_s: float = option(3.5, "Silent for so long, its observer votes it dead. A pause up to half a second shorter is no death.", ge=1, le=120)
+    hold_s: float = option(60.0, "From dead to gone: only then are its copies made anew elsewhere. A restart within that time costs nothing.", ge=0, le=86400)
+
+
 class Limits(Section):
     """Bounds for whatever comes from outside. None can be switched off."""
 
@@ -218,6 +227,7 @@ class Config(Section):
     listen: Listen = Field(default_factory=Listen)
     identity: Identity = Field(default_factory=Identity)
     join: Join = Field(default_factory=Join)
+    watch: Watch = Field(default_factory=Watch)
     limits: Limits = Field(default_factory=Limits)
     shutdown: Shutdown = Field(default_factory=Shutdown)
     audit: Audit = Field(default_factory=Audit)

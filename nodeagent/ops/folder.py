@@ -15,6 +15,10 @@ class StateFolder:
     path: Path
     generation: int  # +1 at every start, on disk before anyone hears of it.
 
+    def save_generation(self, generation: int) -> None:
+        """Peers remember a higher one: this folder was emptied or put back."""
+        _save(self.path, generation)
+
 
 @contextmanager
 def state_folder(path: Path) -> Iterator[StateFolder]:
@@ -54,15 +58,19 @@ def _next_generation(path: Path) -> int:
     except ValueError as error:
         said = f"{file} does not hold a number"
         raise McError("DAMAGE", said, next="put back the file, or wipe the node") from error
+    _save(path, generation)
+    return generation
+
+
+def _save(path: Path, generation: int) -> None:
     draft = path / "generation.new"
     with draft.open("w") as out:
         out.write(f"{generation}\n")
         out.flush()
         os.fsync(out.fileno())
-    draft.replace(file)
+    draft.replace(path / "generation")
     folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(folder)  # A rename is durable only when its folder is.
     finally:
         os.close(folder)
-    return generation

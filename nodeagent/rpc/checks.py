@@ -51,9 +51,9 @@ def audit(name: str, healthy: bool) -> admin_pb2.Finding:
     return finding("AUDIT_UNWRITABLE", name, ERROR, what, remedy)
 
 
-def links(roster: Roster, now_s: float, unanswered: dict[str, str]) -> Iterator[admin_pb2.Finding]:
+def links(roster: Roster, unanswered: dict[str, str]) -> Iterator[admin_pb2.Finding]:
     for peer in sorted(roster.peers.values(), key=lambda p: p.name):
-        yield from _link(roster, peer, now_s)
+        yield from _link(roster, peer)
     for address, why in sorted(unanswered.items()):
         yield finding(
             "JOIN_UNANSWERED",
@@ -64,13 +64,17 @@ def links(roster: Roster, now_s: float, unanswered: dict[str, str]) -> Iterator[
         )
 
 
-def _link(roster: Roster, peer: Peer, now_s: float) -> Iterator[admin_pb2.Finding]:
+def _link(roster: Roster, peer: Peer) -> Iterator[admin_pb2.Finding]:
     subject = f"{roster.own.name} -> {peer.name}"
-    state = roster.state(peer, now_s)
+    state = roster.state(peer)
     if state == common_pb2.NODE_STATE_LEFT:
         yield finding(
             "LINK_LEFT", subject, WARNING, "it has left", f"start nodeagentd on {peer.name}"
         )
+    elif state in (common_pb2.NODE_STATE_DOWN, common_pb2.NODE_STATE_DEAD):
+        what = peer.failure or "its observers do not hear it"
+        remedy = f"look at {peer.name}: `systemctl status nodeagentd`, `journalctl -u nodeagentd`"
+        yield finding("NODE_LOST", subject, ERROR, what, remedy)
     elif peer.failure or state == common_pb2.NODE_STATE_UNREACHABLE:
         port = peer.address.rpartition(":")[2] or "7443"
         yield finding(

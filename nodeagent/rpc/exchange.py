@@ -36,7 +36,7 @@ class Exchange:
     heads: Heads
     on_revocations: Callable[[], object]  # New revocations must bite on open calls.
     on_renewed: Callable[[], object]  # New trust: channels are made anew.
-    leaving: bool = False
+    on_met: Callable[[str, int], object]  # A node, of that generation, was met.
     clock_unix_s: Callable[[], float] = time.time
     clock_s: Callable[[], float] = time.monotonic
 
@@ -52,7 +52,6 @@ class Exchange:
             trust_version=trust.version,
             audit_head=await self.heads.head(),
             clock_unix_ms=int(self.clock_unix_s() * 1000),
-            goodbye=self.leaving,
         )
 
     async def absorb(self, greeting: peer_pb2.Greeting, node_id: str) -> Peer:
@@ -60,7 +59,7 @@ class Exchange:
         if greeting.facts.id != node_id:
             raise McError("NOT_ALLOWED", f"node {node_id} sent the facts of {greeting.facts.id!r}")
         peer = self.roster.heard(greeting.facts, self.clock_s())
-        peer.left = peer.left or greeting.goodbye
+        self.on_met(peer.id, greeting.facts.generation)
         peer.revocations_digest = greeting.revocations_digest
         peer.trust_version = greeting.trust_version
         if greeting.HasField("trust") and await self.identity.learn_trust(greeting.trust):

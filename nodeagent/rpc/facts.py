@@ -48,11 +48,25 @@ def address_of(config: Config, own: common_pb2.NodeFacts, peer: Peer) -> str:
         return link.api
     if peer.address:
         return peer.address
-    return best_endpoint(own.endpoints, peer.facts.endpoints) if peer.facts else ""
+    found = best_endpoint(own.endpoints, peer.facts.endpoints) if peer.facts else None
+    return found.api if found else ""
 
 
-def best_endpoint(own: Sequence[common_pb2.Endpoint], theirs: Sequence[common_pb2.Endpoint]) -> str:
-    """The first address on a network that both are on, else the first."""
+def watch_address_of(config: Config, own: common_pb2.NodeFacts, peer: Peer | None) -> str:
+    """Where the peer's watch is reached from here; "" when no address is known."""
+    if peer is None:
+        return ""
+    link = config.dev.peers.get(peer.id)
+    if link:
+        return link.watch
+    found = best_endpoint(own.endpoints, peer.facts.endpoints) if peer.facts else None
+    return found.watch if found else ""
+
+
+def best_endpoint(
+    own: Sequence[common_pb2.Endpoint], theirs: Sequence[common_pb2.Endpoint]
+) -> common_pb2.Endpoint | None:
+    """The first on a network that both are on, else the first."""
     networks = {e.network for e in own}
-    shared = [e.api for e in theirs if e.network in networks]
-    return next(iter([*shared, *(e.api for e in theirs)]), "")
+    shared = [e for e in theirs if e.network in networks]
+    return next(iter([*shared, *theirs]), None)

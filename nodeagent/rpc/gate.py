@@ -32,6 +32,7 @@ class Trusting(Protocol):
 class IdentityGate:
     own: Trusting
     revocations: Revocations
+    removed: Callable[[str], bool] = lambda _: False  # Node ids that never come back.
     clock_unix_s: Callable[[], float] = time.time
     _read: "OrderedDict[bytes, Holder]" = field(default_factory=OrderedDict)
 
@@ -68,6 +69,9 @@ class IdentityGate:
         return holder
 
     def revoked(self, holder: Holder) -> McError | None:
+        if NODE in holder.roles and self.removed(holder.identity.name):
+            said = f"the node {holder.label} was removed from the cluster for good"
+            return McError("REMOVED", said)
         revocation = self.revocations.revoked(holder)
         if revocation is None:
             return None

@@ -40,6 +40,7 @@ class Greeter:
     settings: Callable[[], Settings]
     join: Callable[[], Iterable[str]]  # Addresses whose owner is not known yet.
     address_of: Callable[[Peer], str]  # Where a known peer is reached from here; "" if nowhere.
+    targets: Callable[[], Iterable[Peer]]  # Neighbours, and whoever is not met yet.
     on_change: Callable[[Peer, str, str], object]  # Peer, what happened, why
     _owners: dict[str, str] = field(default_factory=dict)  # Address to node id
     _failures: dict[str, str] = field(default_factory=dict)  # Address to why nobody is there
@@ -52,7 +53,7 @@ class Greeter:
                 for address in self.join():
                     if address not in self._owners:
                         self._start(group, f"join {address}", partial(self._find_out, address))
-                for peer in list(self.exchange.roster.peers.values()):
+                for peer in self.targets():
                     self._start(group, peer.id, partial(self.greet, peer))
                 await asyncio.sleep(self.settings().greet_every_s)
 

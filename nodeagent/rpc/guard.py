@@ -78,7 +78,15 @@ class Observer(Protocol):
 
 HEALTH = "/grpc.health.v1."
 # Refusals that are an answer to who called, and so belong into the audit log.
-DENIED = {"NO_IDENTITY", "CERTIFICATE_EXPIRED", "REVOKED", "NOT_ALLOWED", "WRONG_PEER", "UNTRUSTED"}
+DENIED = {
+    "NO_IDENTITY",
+    "CERTIFICATE_EXPIRED",
+    "REVOKED",
+    "REMOVED",
+    "NOT_ALLOWED",
+    "WRONG_PEER",
+    "UNTRUSTED",
+}
 
 
 @dataclass(eq=False, slots=True)
@@ -161,6 +169,8 @@ class Guard(grpc.GenericRpcHandler):
             resource = "" if rpc.takes_stream else _resource(_sound(request))
             if rule and rule.mutating:
                 await self.record.acting(call, resource)
+            if rpc.takes_stream:
+                await context.send_initial_metadata(())  # The caller learns that it was let in.
             source = self._reading(request) if rpc.takes_stream else request
             answers = rpc.serve(source, call)
             try:

@@ -1,10 +1,12 @@
-"""Who is known, by what each said of itself, and how it was reached. Until there is gossip this is
-a plain list, made of the configured peers and of whoever greeted.
+"""The address book: what each node said of itself, how it was reached, and why not. Which of them
+are alive is the brain's to say.
 """
 
 from collections import deque
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from coordinator.types import Knowing, NodeId, View
 from multicloud.v1 import common_pb2
 
 RTT_SAMPLES = 5
@@ -19,8 +21,8 @@ class Peer:
     watch_address: str = ""
     facts: common_pb2.NodeFacts | None = None
     heard_s: float | None = None  # By the monotonic clock
-    left: bool = False
     greeted: bool = False  # It has answered a greeting from here.
+    said: bytes = b""  # What gossip brought of it last.
     failure: str = ""  # Why it was not reached the last time.
     certificate_end_unix_s: float = 0.0
     clock_offset_ms: float | None = None
@@ -42,7 +44,7 @@ class Peer:
 @dataclass(slots=True)
 class Roster:
     own: common_pb2.NodeFacts
-    silent_s_max: float
+    knowing: Callable[[NodeId], Knowing | None]
     peers: dict[str, Peer] = field(default_factory=dict)
 
     def peer(self, node_id: str) -> Peer:
@@ -52,13 +54,27 @@ class Roster:
         """A peer spoke. What it said of itself counts if it is news."""
         peer = self.peer(facts.id)
         known = peer.facts
-        if known is None or facts.generation != known.generation:
-            # Also a lower one counts: the node itself says it, and its disk may be a new one.
-            peer.left, peer.facts = False, facts
-        elif facts.revision >= known.revision:
+        # Also a lower generation counts: the node itself says it, and its disk may be a new one.
+        if (
+            known is None
+            or facts.generation != known.generation
+            or facts.revision >= known.revision
+        ):
             peer.facts = facts
         peer.heard_s = now_s
         return peer
+
+    def follow(self, view: View) -> None:
+        """Takes over what gossip says of nodes that do not greet here."""
+        for node, member in view.members.items():
+            if node == self.own.id or member.facts is None or not member.facts.more:
+                continue
+            peer = self.peer(node)
+            if peer.said != member.facts.more:
+                peer.said = member.facts.more
+                facts = common_pb2.NodeFacts.FromString(member.facts.more)
+                if facts.id == node:
+                    peer.facts = facts
 
     def find(self, name_or_id: str) -> Peer | None:
         if name_or_id in self.peers:
@@ -68,11 +84,18 @@ class Roster:
     def is_own(self, name_or_id: str) -> bool:
         return name_or_id in ("", self.own.id, self.own.name)
 
-    def state(self, peer: Peer, now_s: float) -> "common_pb2.NodeState.ValueType":
-        if peer.left:
-            return common_pb2.NODE_STATE_LEFT
-        if peer.heard_s is None or now_s - peer.heard_s > self.silent_s_max:
-            return common_pb2.NODE_STATE_UNREACHABLE
-        if peer.facts and peer.facts.draining:
+    def state(self, peer: Peer) -> "common_pb2.NodeState.ValueType":
+        knowing = self.knowing(peer.id)
+        if knowing is Knowing.ALIVE and peer.facts and peer.facts.draining:
             return common_pb2.NODE_STATE_DRAINING
-        return common_pb2.NODE_STATE_ALIVE
+        return STATES.get(knowing, common_pb2.NODE_STATE_UNREACHABLE)
+
+
+STATES: Mapping[Knowing | None, "common_pb2.NodeState.ValueType"] = {
+    Knowing.ALIVE: common_pb2.NODE_STATE_ALIVE,
+    Knowing.SUSPECT: common_pb2.NODE_STATE_SUSPECT,
+    Knowing.UNREACHABLE: common_pb2.NODE_STATE_UNREACHABLE,
+    Knowing.DOWN: common_pb2.NODE_STATE_DOWN,
+    Knowing.DEAD: common_pb2.NODE_STATE_DEAD,
+    Knowing.LEFT: common_pb2.NODE_STATE_LEFT,
+}

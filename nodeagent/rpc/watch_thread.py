@@ -4,7 +4,7 @@ waits behind bulk bytes.
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
@@ -14,13 +14,14 @@ from nodeagent.ops.heartbeat import Heartbeat
 
 START_S_MAX = 5.0
 STOP_S_MAX = 5.0
+STOP_GRACE_S = 0.2
 
 
 @dataclass(slots=True)
 class WatchThread:
-    """`serve` makes the server; it is called inside the watch's loop."""
+    """`serve` makes the server and whatever else lives in the watch's loop."""
 
-    serve: Callable[[], grpc.aio.Server]
+    serve: Callable[[asyncio.TaskGroup], Awaitable[grpc.aio.Server]]
     heartbeat: Heartbeat = field(default_factory=lambda: Heartbeat("watch"))
     _started: "Future[None]" = field(default_factory=Future)
     _loop: asyncio.AbstractEventLoop | None = None
@@ -44,16 +45,24 @@ class WatchThread:
 
     async def _main(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        server = self.serve()
-        await server.start()
-        self._started.set_result(None)
-        beating = self._loop.create_task(self.heartbeat.run())
-        await self._stop.wait()
-        beating.cancel()
-        await server.stop(0.2)
+        try:
+            async with asyncio.TaskGroup() as group:
+                server = await self.serve(group)
+                await server.start()
+                group.create_task(self.heartbeat.run())
+                self._started.set_result(None)
+                await self._stop.wait()
+                await server.stop(STOP_GRACE_S)
+                raise _Stopped  # Ends the rest of the group.
+        except* _Stopped:
+            pass
 
     def stop(self) -> None:
         """Blocks until the thread has ended."""
         if self._loop and self._stop and self._thread:
             self._loop.call_soon_threadsafe(self._stop.set)
             self._thread.join(STOP_S_MAX)
+
+
+class _Stopped(Exception):
+    """The watch is asked to end."""

@@ -24,6 +24,7 @@ from nodeagent.node import Node
 from nodeagent.ops.folder import state_folder
 from nodeagent.ops.notify import Notifier
 from nodeagent.rpc.observer import CallObserver
+from nodeagent.rpc.watch_thread import WatchThread
 from nodeagent.settings import Settings
 from nodeagent.telemetry import Telemetry
 from tests.support.people import CLUSTER, People
@@ -169,13 +170,17 @@ async def running(place: Place, **more: str) -> AsyncIterator[Running]:
             healthy=lambda: True,
         )
         node.audit.start()
+        watch = WatchThread(node.watch_server, node.watch_beat)
+        await asyncio.to_thread(watch.start)
+        stack.push_async_callback(asyncio.to_thread, watch.stop)
         server = node.api_server()
         await server.start()
-        greeting = group.create_task(node.greeter.run())
+        life = [group.create_task(work) for work in (node.greeter.run(), node.follow())]
         try:
             yield Running(place, node, live, settings)
         finally:
-            greeting.cancel()
+            for task in life:
+                task.cancel()
             await node.peers.close()
             await server.stop(0.2)
             await node.audit.stop()

@@ -1,11 +1,13 @@
 """Nodes as operators see them: the list, one of them, the one screen, and the check of a node."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
+from coordinator.distance import Measured
+from coordinator.types import Knowing, NodeId, View
 from multicloud.v1 import admin_pb2, common_pb2
 from nodeagent.rpc.admin.passing import Passing
 from nodeagent.rpc.call import Call
@@ -17,6 +19,8 @@ class Facts(Protocol):
     """What only the daemon knows of its node."""
 
     def certificate_end_unix_s(self) -> float: ...
+    def view(self) -> View: ...
+    def measured(self) -> Mapping[NodeId, Measured]: ...
     async def findings(self) -> list[admin_pb2.Finding]: ...
 
 
@@ -47,7 +51,10 @@ class NodeAdmin:
             safe=True,  # Nothing is stored before there are jobs, so nothing is in danger.
             cluster=self.cluster,
             nodes=nodes,
-            problems=[_problem(n) for n in nodes if n.state not in _WELL],
+            problems=[
+                *(_problem(n) for n in nodes if n.state not in _WELL),
+                *([_FROZEN] if self.own.view().frozen else []),
+            ],
         )
 
     async def check_node(
@@ -57,7 +64,8 @@ class NodeAdmin:
         return passed or admin_pb2.CheckNodeResponse(findings=await self.own.findings())
 
     def _nodes(self) -> list[common_pb2.Node]:
-        known = [p for p in self.passing.roster.peers.values() if p.facts]
+        roster = self.passing.roster
+        known = [p for p in roster.peers.values() if p.facts and self._is_listed(p)]
         return sorted([self._own(), *map(self._peer, known)], key=_name)
 
     def _own(self) -> common_pb2.Node:
@@ -66,15 +74,26 @@ class NodeAdmin:
         end_s = self.own.certificate_end_unix_s()
         return common_pb2.Node(facts=facts, state=state, certificate_end_time=rfc3339(end_s))
 
+    def _is_listed(self, peer: Peer) -> bool:
+        return self.passing.roster.knowing(peer.id) is not Knowing.REMOVED
+
     def _peer(self, peer: Peer) -> common_pb2.Node:
-        now_s = self.clock_s()
+        measured = self.own.measured().get(peer.id)
         return common_pb2.Node(
             facts=peer.facts,
-            state=self.passing.roster.state(peer, now_s),
-            rtt_ms=peer.rtt_ms,
-            silent_s=max(0.0, now_s - peer.heard_s) if peer.heard_s is not None else 0.0,
+            state=self.passing.roster.state(peer),
+            rtt_ms=measured.ms if measured else peer.rtt_ms,
+            silent_s=self._silent_s(peer),
             certificate_end_time=rfc3339(peer.certificate_end_unix_s),
         )
+
+    def _silent_s(self, peer: Peer) -> float:
+        """By the watch where this node watches it, else since it last greeted."""
+        view = self.own.view()
+        member = view.members.get(peer.id)
+        if member and peer.id in view.neighbours:
+            return member.silent_s
+        return max(0.0, self.clock_s() - peer.heard_s) if peer.heard_s is not None else 0.0
 
 
 _WELL = {
@@ -84,11 +103,25 @@ _WELL = {
 }
 
 
+_FROZEN = admin_pb2.Problem(
+    code="CLUSTER_FROZEN",
+    what="much was lost at once, likelier by a cut than a catastrophe: nothing is copied for now",
+    next="mend the network, or start the nodes again; after 15 minutes repair begins by itself",
+)
+_LOST = {
+    common_pb2.NODE_STATE_SUSPECT: ("NODE_SUSPECT", "has been silent for {s:.1f} s"),
+    common_pb2.NODE_STATE_DOWN: ("NODE_DOWN", "is not running: its machine refuses connections"),
+    common_pb2.NODE_STATE_DEAD: ("NODE_DEAD", "is dead: its observers do not hear it"),
+}
+_UNREACHABLE = ("NODE_UNREACHABLE", "has not been heard for {s:.0f} s, and too few can judge")
+
+
 def _problem(node: common_pb2.Node) -> admin_pb2.Problem:
     name = node.facts.name
+    code, said = _LOST.get(node.state, _UNREACHABLE)
     return admin_pb2.Problem(
-        code="NODE_UNREACHABLE",
-        what=f"{name} has not been heard for {node.silent_s:.0f} s",
+        code=code,
+        what=f"{name} {said.format(s=node.silent_s)}",
         next=f"look at the machine: `systemctl status nodeagentd` on {name}, or "
         f"`mcctl check` for what stands between",
     )
