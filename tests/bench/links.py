@@ -1,0 +1,130 @@
+"""How true the dev cluster's network is: delays beside what was set, and bytes per second."""
+
+import asyncio
+import json
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from mcctl.dev import meet
+from mcctl.dev.network import Network
+from tests.bench.cluster import DevCluster, dev_cluster
+from tests.bench.frame import Goal, Row, Say, row
+from tests.support.nodes import free_ports
+
+ONE_WAY_MS = (0.0, 0.5, 5.0, 40.0, 75.0)
+PINGS = 60
+PUSHES, PUSH_MIB = 5, 64
+FAR_MS = 40.0
+NARROW_MBIT, NARROW_MIB = 200, 16
+SETTLE_S = 12.0
+NEAR_SHARE, NEAR_MS = 0.1, 2.0  # The goal of `mcctl rtt`: the larger of both.
+THERE, BACK = ("a", "b"), ("b", "a")
+LISTEN_POLL_S = 0.01
+BITS_OF_MIB = 8 * (1 << 20)
+
+
+async def rows(say: Say) -> AsyncIterator[Row]:
+    say("one link between two sockets")
+    async with _ends() as (ends, target), Network() as network:
+        (port,) = free_ports(1)
+        network.link(*THERE, port, network.target("b", target))
+        await _listens(port)
+        direct_ms = await _ask(ends, f"ping {target} {PINGS}")
+        yield row("round trip without a link", direct_ms, "ms", "loopback: the machine's floor")
+        for delay_ms in ONE_WAY_MS:
+            network.shape([THERE, BACK], delay_ms / 1000, 0)
+            found_ms = await _ask(ends, f"ping {port} {PINGS}")
+            off_ms = [abs(ms - 2 * delay_ms) for ms in found_ms]
+            how = f"{PINGS} round trips of a byte, beside what was set"
+            yield row(f"error of {2 * delay_ms:g} ms there and back", off_ms, "ms", how)
+        async for found in _bandwidth(ends, network, port, target):
+            yield found
+    say("what six nodes say of the ways between them")
+    async with dev_cluster(6) as cluster:
+        await asyncio.sleep(SETTLE_S)
+        for found in await said(cluster, ""):
+            yield found
+
+
+async def _bandwidth(ends: Process, network: Network, port: int, target: int) -> AsyncIterator[Row]:
+    async def pushed(to: int, mib: int) -> list[float]:
+        return [await _ask(ends, f"push {to} {mib}") for _ in range(PUSHES)]
+
+    how = f"{PUSH_MIB} MiB over one connection"
+    found = await pushed(target, PUSH_MIB)
+    yield row("bytes without a link", found, "MiB/s", f"{how}: the floor", more_is_better=True)
+    network.shape([THERE, BACK], 0.0, 0)
+    yield row("bytes, no delay", await pushed(port, PUSH_MIB), "MiB/s", how, more_is_better=True)
+    network.shape([THERE, BACK], FAR_MS / 1000, 0)
+    found = await pushed(port, PUSH_MIB)
+    yield row(f"bytes, {2 * FAR_MS:g} ms there and back", found, "MiB/s", how, more_is_better=True)
+    network.shape([THERE, BACK], 0.0, NARROW_MBIT * 1e6 / 8)
+    found = await pushed(port, NARROW_MIB)
+    share = [100 * mib_s * BITS_OF_MIB / (NARROW_MBIT * 1e6) for mib_s in found]
+    what = f"share of {NARROW_MBIT} Mbit/s that was set"
+    yield row(what, share, "%", f"{NARROW_MIB} MiB over one connection", more_is_better=True)
+
+
+async def said(cluster: DevCluster, when: str) -> list[Row]:
+    """What the nodes have measured of each other, beside the delays that were set."""
+    links = {(link["from"], link["to"]): link["delay_ms"] for link in cluster.described["links"]}
+    set_ms = {(a, b): ms + links[b, a] for (a, b), ms in links.items()}
+    async with cluster.client() as client:
+        views = await meet.views(client, cluster.names)
+    found_ms = {(a, n.facts.name): n.rtt_ms for a, known in views.items() for n in known}
+    off_ms = {pair: abs(found_ms[pair] - ms) for pair, ms in set_ms.items()}
+    near = sum(off_ms[pair] <= max(NEAR_MS, NEAR_SHARE * ms) for pair, ms in set_ms.items())
+    how = f"each of {len(set_ms)} ways as its node tells it, beside what was set"
+    bound = f"{NEAR_SHARE:.0%} or {NEAR_MS:g} ms"
+    goal = Goal(100.0, most=False)
+    return [
+        row(f"error of nodes' round trips{when}", off_ms.values(), "ms", how),
+        row(
+            f"ways told within {bound}{when}",
+            [100 * near / len(set_ms)],
+            "%",
+            how,
+            at="only",
+            goal=goal,
+            more_is_better=True,
+        ),
+    ]
+
+
+@asynccontextmanager
+async def _ends() -> AsyncIterator[tuple[Process, int]]:
+    """The process with both ends, and the port on which one of them serves."""
+    command = (sys.executable, "-m", "tests.bench.ends")
+    process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        yield process, int(await process.stdout.readline())
+        process.stdin.close()
+        await process.wait()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def _ask(ends: Process, line: str) -> Any:
+    assert ends.stdin is not None
+    assert ends.stdout is not None
+    ends.stdin.write(f"{line}\n".encode())
+    return json.loads(await ends.stdout.readline())
+
+
+async def _listens(port: int) -> None:
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except ConnectionRefusedError:
+                await asyncio.sleep(LISTEN_POLL_S)
+            else:
+                writer.close()
+                return
