@@ -71,6 +71,7 @@ class Elector:
 
     def __init__(self, settings: PlacementSettings = DEFAULTS) -> None:
         self.settings = settings
+        self.boards_made = 0
         self._boards: OrderedDict[object, tuple[World, Board]] = OrderedDict()
 
     def elect(self, ask: Ask, world: World) -> Election:
@@ -83,6 +84,7 @@ class Elector:
             demand_possible(ask.policy, world.view)
             earlier = known[1].kept_keys if known is not None else NO_PLANS
             found = board(ask, world, self.settings, earlier)
+            self.boards_made += 1
         if not ask.holders:  # Repairs seldom ask the same twice.
             self._boards[key] = world, found
         while len(self._boards) > self.settings.remembered_max:

@@ -8,12 +8,11 @@ class PlacementSettings:
     # What a plan costs: dollars, time, fullness and luck, as one figure.
     usd_per_gb_unit: float = 0.09  # One unit of cost: a gigabyte out of a cloud.
     time_weight: float = 0.5  # Of a plan's transfer time over the shortest that could be.
-    # Of how far a zone stands out above the mean, times how full it is: ten points at half full
-    # are worth $0.05/GB, in an empty cluster nothing. Without it the cheap zones fill first, and
-    # what is left of the dear ones lacks partners in another cloud.
-    uneven_weight: float = 12.0
-    full_from: float = 0.85  # From here on fullness weighs more and more:
-    full_weight: float = 2.0  # at half of what is left this much, at the end without bound.
+    # The price of room in a zone, for every copy. Prices that grow exponentially fill unequal
+    # zones evenly whatever comes; otherwise the cheap fill first, and what is left of the dear
+    # ones lacks partners in another cloud. The weight is that of a full zone beside an empty one.
+    full_weight: float = 20.0
+    full_doublings: float = 6.0
     failure_weight: float = 0.3  # Of the share of recent transfers that failed.
     near_ms: float = 1.0  # Copies so much farther from the wished region are as near.
     # Which plans stay in the draw.

@@ -9,7 +9,7 @@ many regions, as there are copies.
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations, combinations_with_replacement, zip_longest
-from math import inf
+from math import exp2, inf
 
 from coordinator.electorate import Ask, World, Zone
 from coordinator.placement_settings import PlacementSettings
@@ -20,7 +20,6 @@ from coordinator.types import Domain
 
 Indices = tuple[int, ...]
 Keys = tuple[str, ...]
-NEARLY_FULL = 1e-3  # Keeps the cost of the last room finite.
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,7 @@ class PlanMaker:
         zones: Collection[Zone],
     ) -> None:
         self.ask, self.world, self.settings, self.held = ask, world, settings, held
-        self._mean_fill = _mean_fill(zones)
+        self._least_fill = min((zone.fill for zone in zones), default=0.0)
         self.zones = self._tried(zones)
         domains = [ask.source, *(zone.domain for zone in self.zones)]
         self._distances = Distances.between(domains, world.prices, world.rtt_ms)
@@ -171,7 +170,7 @@ class PlanMaker:
             yield (
                 dollars / settings.usd_per_gb_unit
                 + settings.time_weight * seconds / self._best_s
-                + max(self._full[i] for i in indices)
+                + sum(self._full[i] for i in indices)
                 - 1e-6  # Sums of floats in another order.
             )
 
@@ -183,7 +182,7 @@ class PlanMaker:
         cost = (
             tree.usd_per_gb / settings.usd_per_gb_unit
             + settings.time_weight * seconds / self._best_s
-            + max(self._full[i] for i in indices)
+            + sum(self._full[i] for i in indices)
             + settings.failure_weight * (1.0 - self._success(zones, tree))
         )
         room = min(zone.room_bytes for zone in zones)
@@ -205,13 +204,13 @@ class PlanMaker:
         )
 
     def _fullness(self, fill: float) -> float:
-        """Grows as a zone stands out from the others, and without end as its last room is used."""
+        """The price of room: it doubles with every step of fullness, so that differences count
+        little while there is room for all, and more than any dollars when there is not.
+        """
         settings = self.settings
-        cost = settings.uneven_weight * fill * max(0.0, fill - self._mean_fill)
-        over = (fill - settings.full_from) / (1 - settings.full_from)
-        if over > 0:
-            cost += settings.full_weight * over / max(NEARLY_FULL, 1 - over)
-        return cost
+        steps = settings.full_doublings
+        above = exp2(steps * fill) - exp2(steps * self._least_fill)
+        return settings.full_weight * above / exp2(steps)
 
     def _success(self, zones: Sequence[Zone], tree: Tree) -> float:
         if not self.world.success:
@@ -224,8 +223,3 @@ class PlanMaker:
 def _in_turn(lists: Iterable[list[Zone]]) -> list[Zone]:
     """The first of each, then the second of each, and so on."""
     return [zone for row in zip_longest(*lists) for zone in row if zone is not None]
-
-
-def _mean_fill(zones: Collection[Zone]) -> float:
-    usable = sum(seat.usable_bytes for zone in zones for seat in zone.seats)
-    return 1.0 - sum(zone.room_bytes for zone in zones) / usable if usable else 0.0

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coordinator.electorate import Ask, World
@@ -73,6 +73,7 @@ def elect_or_refuse(question: Ask, known: World) -> Election | None:
         return None
 
 
+@settings(deadline=None, max_examples=60)
 @given(members, policies, places, st.text(max_size=8))
 def test_the_policy_is_met_whenever_the_eligible_nodes_can_meet_it(
     some: list[Member], rules: Policy, source: str, key: str
@@ -90,6 +91,7 @@ def test_the_policy_is_met_whenever_the_eligible_nodes_can_meet_it(
     assert {site.node for site in chosen} <= {site.node for site in eligible}
 
 
+@settings(deadline=None, max_examples=60)
 @given(members, policies, places, st.text(max_size=8))
 def test_everyone_elects_alike_and_every_member_gets_a_reason(
     some: list[Member], rules: Policy, source: str, key: str
@@ -109,6 +111,7 @@ def test_everyone_elects_alike_and_every_member_gets_a_reason(
     assert all(0 <= v.score <= 1 for v in verdicts)
 
 
+@settings(deadline=None, max_examples=60)
 @given(members, policies, places, st.text(max_size=8))
 def test_bytes_cross_the_border_of_each_remote_cloud_once(
     some: list[Member], rules: Policy, source: str, key: str
@@ -125,6 +128,7 @@ def test_bytes_cross_the_border_of_each_remote_cloud_once(
     assert sorted(e.target for e in election.tree) == sorted(s.node for s in election.targets)
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.integers(0, 5), st.text(max_size=8))
 def test_when_a_node_is_lost_only_its_own_copies_move(lost: int, key: str) -> None:
     zones = spread_out(NEAR_VIRGINIA, "ab", each=2)
@@ -140,6 +144,7 @@ def test_when_a_node_is_lost_only_its_own_copies_move(lost: int, key: str) -> No
     assert {site.node for site in repaired.sites} > set(holders)
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.lists(st.floats(0.9, 1.1), min_size=12, max_size=12), st.text(max_size=8))
 def test_when_weights_change_nothing_that_stands_is_moved(shakes: list[float], key: str) -> None:
     """What is complete elects nobody, however full its nodes have become."""
@@ -270,7 +275,7 @@ def test_a_plan_leaves_the_draw_later_than_it_enters() -> None:
     dearest = ample.kept[-1]
     assert dearest.keys[1:] == ("gcp/us-east4/a", "gcp/us-east4/b")
     filled = [
-        refilled(m, int(TB * (0.50 if m.facts and m.facts.domain.cloud == "gcp" else 0.53)))
+        refilled(m, int(TB * (0.96 if m.facts and m.facts.domain.cloud == "gcp" else 1)))
         for m in SIX
     ]
     fresh = elect(ask(VIRGINIA), world(filled))
@@ -287,6 +292,16 @@ def test_what_was_sent_since_counts_as_full() -> None:
     again = elect(replace(ask(VIRGINIA, "k"), sent_bytes=sent), known)
     assert election.targets[0] not in again.targets
     assert again.met
+
+
+def test_a_fuller_zone_is_left_out_once_that_is_worth_more_than_the_dollars() -> None:
+    for key in "abcd":
+        filled = [refilled(m, TB // 4) if m.id in {x.id for x in SIX[4:]} else m for m in SIX]
+        chosen = elect(ask(VIRGINIA, key), world(filled))
+        assert {seat.site.domain.cloud for seat in chosen.targets} == {"aws", "gcp"}
+        full = verdict(chosen, "n5")
+        assert "76% full against 0% full" in full.reason
+        assert 0 < full.score < 1
 
 
 def test_plans_are_made_once_for_a_view_and_anew_for_the_next() -> None:

@@ -5,7 +5,7 @@ from math import comb
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coordinator.policy import Level, Policy, Site, spread_of
@@ -26,6 +26,7 @@ sites = st.lists(
 ).map(lambda rows: [Site(domain(p, z), f"{i}") for i, (p, z) in enumerate(rows)])
 
 
+@settings(deadline=None, max_examples=60)
 @given(sites)
 def test_every_loss_that_is_promised_leaves_a_copy_and_one_more_need_not(some: list[Site]) -> None:
     found = survival(some)
@@ -41,6 +42,7 @@ def test_every_loss_that_is_promised_leaves_a_copy_and_one_more_need_not(some: l
             assert any(site.at(level) not in lost for site in some)
 
 
+@settings(deadline=None, max_examples=60)
 @given(
     sites,
     st.integers(1, 4),

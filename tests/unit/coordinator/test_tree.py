@@ -2,7 +2,7 @@
 
 from itertools import permutations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coordinator.tree import Distances, cheapest, shapes
@@ -14,6 +14,7 @@ def test_there_are_as_many_trees_as_cayley_counted() -> None:
     assert [len(shapes(n)) for n in range(5)] == [1, 1, 3, 16, 125]
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.integers(1, 4).flatmap(lambda n: st.lists(money, min_size=(n + 1) ** 2, max_size=25)))
 def test_no_order_of_joining_makes_a_cheaper_tree(prices: list[float]) -> None:
     side = int(len(prices) ** 0.5)
