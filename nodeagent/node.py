@@ -36,6 +36,7 @@ from nodeagent.rpc.admin.identities import IdentityAdmin
 from nodeagent.rpc.admin.membership import MembershipAdmin
 from nodeagent.rpc.admin.nodes import NodeAdmin
 from nodeagent.rpc.admin.passing import Passing
+from nodeagent.rpc.admin.placing import PlacementAdmin
 from nodeagent.rpc.admin.rtts import RttAdmin
 from nodeagent.rpc.admin.settings import ConfigAdmin
 from nodeagent.rpc.event_service import EventInsight
@@ -101,8 +102,9 @@ class Node:
         self.roster = Roster(own, self._knowing)
         self.watch_beat = Heartbeat("watch")
         self.body = Body(own, folder, self.watch_beat, self._watch_address, self._name_of)
+        self.regions = regions.load()
         self.driver = Driver(
-            self.body, brain_settings(config.watch), rng or Random(), regions.load().rtt_ms
+            self.body, brain_settings(config.watch), rng or Random(), self.regions.rtt_ms
         )
         for node_id in config.dev.peers:
             self.roster.peer(node_id)
@@ -142,6 +144,7 @@ class Node:
                 identities,
                 MembershipAdmin(passing, self),
                 RttAdmin(self.driver),
+                PlacementAdmin(self.driver, self.regions),
                 ConfigAdmin(passing, settings),
                 AuditAdmin(passing, self.heads),
             ],

@@ -8,7 +8,7 @@ from typing import Any
 import grpc
 import pytest
 
-from coordinator.tree import RttMs
+from coordinator.rtt_table import RttTable
 from coordinator.types import Knowing, NodeId, View
 from mcctl import show
 from mcctl.place import fields, screen
@@ -38,8 +38,8 @@ class Known:
     def view(self) -> View:
         return self.seen
 
-    def rtt_ms(self) -> RttMs:
-        return REGIONS.rtt_ms
+    def rtts(self) -> RttTable:
+        return RttTable(REGIONS.rtt_ms)
 
     def unfit(self) -> Mapping[NodeId, str]:
         return self.against
@@ -68,7 +68,7 @@ def known() -> Known:
 
 @pytest.fixture
 async def served(node: Running, known: Known) -> AsyncIterator[str]:
-    placing = PlacementAdmin(known, regions.load())
+    placing = PlacementAdmin(known, regions.load(), known.unfit)
     guard = Guard(
         rpcs=all_rpcs({"AdminService": [placing]}),
         gate=node.node.gate,

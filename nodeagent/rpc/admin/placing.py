@@ -1,15 +1,15 @@
 """Explains the election of placement targets, as this node would hold it now."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from coordinator.electorate import Ask, World
 from coordinator.placement import Election, elect
 from coordinator.policy import PolicyImpossible
+from coordinator.rtt_table import RttTable
 from coordinator.survival import Survival
-from coordinator.tree import RttMs
 from coordinator.types import Domain, Facts, NodeId, View
 from coordinator.verdicts import Candidate, candidates
 from multicloud.errors import FieldFault, McError
@@ -27,15 +27,19 @@ class Knowledge(Protocol):
     """What this node knows of the cluster now; each a value that changes no more."""
 
     def view(self) -> View: ...
-    def rtt_ms(self) -> RttMs: ...
-    def unfit(self) -> Mapping[NodeId, str]:
-        """Nodes that must not be chosen, and why in plain words: an open breaker, a version."""
+    def rtts(self) -> RttTable: ...
+
+
+def _nothing() -> Mapping[NodeId, str]:
+    return {}
 
 
 @dataclass(slots=True)
 class PlacementAdmin:
     knowledge: Knowledge
     regions: Regions
+    # Nodes that must not be chosen, and why in plain words: an open breaker, a version too old.
+    unfit: Callable[[], Mapping[NodeId, str]] = _nothing
 
     async def explain_placement(
         self, request: admin_pb2.ExplainPlacementRequest, call: Call
@@ -52,7 +56,7 @@ class PlacementAdmin:
         )
         domains = [m.facts.domain for m in view.members.values() if m.facts]
         prices = prices_of(self.regions, domains)
-        world = World(view, prices, self.knowledge.rtt_ms(), self.knowledge.unfit())
+        world = World(view, prices, self.knowledge.rtts().ms, self.unfit())
         # Every plan is costed to explain why the others were not chosen: that takes a while.
         election, verdicts = await asyncio.to_thread(_explained, ask, world)
         return _answer(election, verdicts, source, prices.date)

@@ -304,12 +304,17 @@ def test_a_fuller_zone_is_left_out_once_that_is_worth_more_than_the_dollars() ->
         assert 0 < full.score < 1
 
 
-def test_plans_are_made_once_for_a_view_and_anew_for_the_next() -> None:
+def test_plans_are_made_once_for_a_view_and_anew_when_something_is_new() -> None:
     elector, known = Elector(), world(SIX)
     first = elector.elect(ask(VIRGINIA, "a"), known)
     assert elector.elect(ask(VIRGINIA, "b"), known).board is first.board
     assert elector.elect(ask(VIRGINIA, "a", policy(3, cloud=3)), known).board is not first.board
-    assert elector.elect(ask(VIRGINIA, "b"), world(SIX)).board is not first.board
+    older = [replace(m, silent_s=m.silent_s + 1) for m in SIX]  # The same facts, seen later.
+    assert elector.elect(ask(VIRGINIA, "b"), world(older)).board is first.board
+    fuller = [refilled(SIX[0], TB // 2), *SIX[1:]]
+    assert elector.elect(ask(VIRGINIA, "b"), world(fuller)).board is not first.board
+    doubted = [replace(SIX[0], knowing=Knowing.SUSPECT), *SIX[1:]]
+    assert elector.elect(ask(VIRGINIA, "c"), world(doubted)).board is not first.board
 
 
 def test_the_quick_walk_keeps_what_trying_every_plan_keeps() -> None:
