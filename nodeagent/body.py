@@ -6,13 +6,13 @@ import os
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import structlog
 
 from coordinator.actions import Tell
-from coordinator.types import Domain, Facts, NodeId
+from coordinator.types import Coordinate, Domain, Facts, NodeId
 from multicloud.v1 import common_pb2
 from multicloud.whois import split
 from nodeagent.ops.events import EventLog
@@ -74,8 +74,17 @@ class Body:
             self._disk = (stat.f_blocks * stat.f_frsize, stat.f_bavail * stat.f_frsize)
         return self._disk
 
-    def lag_s(self) -> float:
-        return self.heartbeat.lag_s
+    def saved_coordinate(self) -> Coordinate | None:
+        try:
+            kept = json.loads((self.folder.path / "coordinate.json").read_text())
+            return Coordinate(tuple(kept.pop("position")), **kept)
+        except (OSError, ValueError, TypeError, KeyError):
+            return None  # It is found anew within minutes.
+
+    def save_coordinate(self, coordinate: Coordinate) -> None:
+        draft = self.folder.path / "coordinate.json.new"
+        draft.write_text(json.dumps(asdict(coordinate)))
+        draft.replace(self.folder.path / "coordinate.json")
 
     def save_generation(self, generation: int) -> None:
         self.folder.save_generation(generation)

@@ -14,16 +14,19 @@ from coordinator.brain import Brain
 from coordinator.distance import Measured, Stamps
 from coordinator.events import Event, FactsChanged, GenerationSaved, Received, Tick
 from coordinator.latency import Latency
-from coordinator.messages import Answer, Message
+from coordinator.messages import Answer, Message, Probe
 from coordinator.rtt_table import RttTable, Typical
 from coordinator.settings import Settings
-from coordinator.types import Facts, NodeId, View
+from coordinator.types import Coordinate, Facts, Knowing, NodeId, View
+from nodeagent.ops.looplag import LoopLag
 
 VIEW_EVERY_S = 0.2
 FACTS_EVERY_S = 1.0
 FACTS_S_MAX = 10.0
 NODES_A_SECOND = 20  # So many publish within a second in a large cluster.
 KERNEL_EVERY_S = 10.0
+PRIMING, PRIMED_S = 0, 3.0
+_HERE = {Knowing.ALIVE, Knowing.SUSPECT, Knowing.UNREACHABLE, Knowing.DOWN}
 
 
 class Links(Protocol):
@@ -44,7 +47,10 @@ class Body(Protocol):
         """Durable when it returns. Blocks; called in a thread."""
 
     def told(self, what: Tell) -> None: ...
-    def lag_s(self) -> float: ...
+    def saved_coordinate(self) -> Coordinate | None: ...
+    def save_coordinate(self, coordinate: Coordinate) -> None:
+        """Blocks; called in a thread."""
+
     def kernel_rtts_ms(self, nodes: Collection[NodeId]) -> Mapping[NodeId, float]:
         """Blocks; called in a thread."""
 
@@ -58,6 +64,7 @@ class Driver:
     links: Links | None = None
     brain: Brain | None = None
     latency: Latency = field(init=False)
+    lag: LoopLag = field(default_factory=LoopLag)
     _loop: asyncio.AbstractEventLoop | None = None
     _timer: asyncio.TimerHandle | None = None
     _view: View = field(init=False)
@@ -69,7 +76,7 @@ class Driver:
 
     def __post_init__(self) -> None:
         own = self.body.facts()
-        self.latency = Latency(own.domain, self.rng)
+        self.latency = Latency(own.domain, self.rng, saved=self.body.saved_coordinate())
         self._view = View(own.node, {})
         self._rtts = RttTable(self.typical)
 
@@ -81,6 +88,7 @@ class Driver:
         self.brain = Brain(own, self.settings, self.rng, self._loop.time())
         self._published = own
         for work in (
+            self.lag.run(),
             self._viewing(),
             self._publishing(),
             self._asking_kernel(),
@@ -101,19 +109,20 @@ class Driver:
         assert self.brain
         now_s = self._loop.time()
         if isinstance(event, Received) and isinstance(event.message, Answer):
-            self._measure(event.sender, event.message, now_s)
+            self._measure(event.sender, event.message, now_s - event.held_s)
         for action in self.brain.step(event, now_s):
             self._perform(action)
         if self._timer:
             self._timer.cancel()
         self._timer = self._loop.call_at(self.brain.due_s(), self.handle, Tick())
 
-    def _measure(self, peer: NodeId, answer: Answer, now_s: float) -> None:
+    def _measure(self, peer: NodeId, answer: Answer, received_s: float) -> None:
         member = self._view.members.get(peer)
-        if member is None or member.facts is None:
+        if member is None or member.facts is None or answer.sequence == PRIMING:
             return
-        stamps = Stamps(answer.probe_sent_s, now_s, answer.held_s, self.body.lag_s(), answer.lag_s)
-        self.latency.answered(peer, member.facts.domain, stamps, now_s, answer.coordinate)
+        lag_s = self.lag.lag_s()
+        stamps = Stamps(answer.probe_sent_s, received_s, answer.held_s, lag_s, answer.lag_s)
+        self.latency.answered(peer, member.facts.domain, stamps, received_s, answer.coordinate)
 
     # -- Actions out
 
@@ -121,7 +130,7 @@ class Driver:
         assert self.links
         match action:
             case Send(to, Answer() as answer):
-                self.links.send(to, replace(answer, lag_s=self.body.lag_s()))
+                self.links.send(to, replace(answer, lag_s=self.lag.lag_s()))
             case Send(to, message):
                 self.links.send(to, message)
             case OpenWatch(subject):
@@ -161,7 +170,8 @@ class Driver:
         while True:
             self._look()
             now_s = self._loop.time()
-            facts = [m.facts for m in self._view.members.values() if m.facts]
+            here = [m for m in self._view.members.values() if m.knowing in _HERE]
+            facts = [m.facts for m in here if m.facts]
             self._rtts = self._rtts.merged(facts, now_s)
             self._measured = self.latency.all_measured(now_s)
             await asyncio.sleep(VIEW_EVERY_S)
@@ -205,3 +215,23 @@ class Driver:
             found = await asyncio.to_thread(self.body.kernel_rtts_ms, nodes)
             for node, rtt_ms in found.items():
                 self.latency.kernel(node, rtt_ms, self._loop.time())
+            await self._ask_afar()
+            await asyncio.to_thread(self.body.save_coordinate, self.latency.coordinate)
+
+    async def _ask_afar(self) -> None:
+        """One node of a region that this one does not watch, so that the table has every pair."""
+        assert self._loop
+        assert self.links
+        own, near = self._view.own, self._view.neighbours
+        others = {
+            node: member.facts.domain
+            for node, member in self._view.members.items()
+            if member.facts and node != own and member.knowing is Knowing.ALIVE
+        }
+        wanted = self.latency.wanted(others, self._loop.time())
+        if wanted is None or wanted in near:
+            return
+        # The first word may have to dial, there and back: only the second measures.
+        self.links.send(wanted, Probe(PRIMING, self._loop.time()))
+        await asyncio.sleep(PRIMED_S)
+        self.links.send(wanted, Probe(PRIMING + 1, self._loop.time()))

@@ -27,7 +27,7 @@ class AuditRecord:
         return self.log.healthy
 
     async def acting(self, call: Call, resource: str) -> None:
-        await self.log.append(_record(call, resource, "OK"))
+        await self.log.append(_record(call, resource, "STARTED"))
 
     def failed(self, call: Call, resource: str, error: McError) -> None:
         self.log.append_soon(_record(call, resource, error.row.code, error.reason))

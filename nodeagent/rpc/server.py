@@ -2,6 +2,7 @@
 
 import grpc
 
+from multicloud.channel import SERVER_KEEPALIVE_OPTIONS
 from multicloud.errors import McError
 from nodeagent.config.model import Limits
 
@@ -18,9 +19,8 @@ def server_options(limits: Limits) -> list[tuple[str, int]]:
         ("grpc.max_connection_idle_ms", limits.connection_idle_s * 1000),
         ("grpc.max_connection_age_ms", limits.connection_age_s * 1000),
         ("grpc.max_connection_age_grace_ms", limits.connection_age_s * 1000),
-        ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+        *SERVER_KEEPALIVE_OPTIONS,
         ("grpc.http2.max_ping_strikes", 2),
-        ("grpc.keepalive_permit_without_calls", 1),
         # Two daemons on one port would share the calls between them.
         ("grpc.so_reuseport", 0),
     ]
