@@ -13,6 +13,7 @@ from multicloud.errors import McError
 from multicloud.v1 import admin_pb2, job_pb2
 
 REPLICAS = 3
+MS_SHOWN_MIN = 0.1
 LEVELS = {
     "node": job_pb2.SPREAD_LEVEL_NODE,
     "zone": job_pb2.SPREAD_LEVEL_ZONE,
@@ -172,5 +173,6 @@ def _branches(at: str, tree: Sequence[dict[str, Any]], indent: str) -> Iterator[
     for edge in edges:
         last = edge is edges[-1]
         price = f"${edge['usd_per_gb']:.4g}/GB" if edge["usd_per_gb"] else "free"
-        yield f"{indent}{'└' if last else '├'}─ {price}, {edge['ms']:.1f} ms ─ {edge['to']}"
+        ms = f"{edge['ms']:.1f}" if edge["ms"] >= MS_SHOWN_MIN else f"<{MS_SHOWN_MIN}"
+        yield f"{indent}{'└' if last else '├'}─ {price}, {ms} ms ─ {edge['to']}"
         yield from _branches(edge["to"], tree, indent + ("   " if last else "│  "))

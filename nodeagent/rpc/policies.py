@@ -33,13 +33,16 @@ def policy_of(asked: job_pb2.Policy) -> Policy:
     )
 
 
-def refused(impossible: PolicyImpossible) -> McError:
-    flags = " ".join(impossible.flags)
-    relax = f", or relax it with {flags}" if flags else ""
+def refused(policy: Policy, impossible: PolicyImpossible) -> McError:
+    ways = ["add nodes in other places"]
+    if policy.allow:
+        ways.append("allow more regions with --allow")
+    if impossible.flags:
+        ways.append(f"relax it with {' '.join(impossible.flags)}")
     return McError(
         "POLICY_IMPOSSIBLE",
         f"the nodes of this cluster can never meet the policy: {impossible}",
-        next=f"add nodes in other places (or with --allow){relax}",
+        next=", or ".join(ways),
     )
 
 

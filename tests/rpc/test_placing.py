@@ -142,7 +142,12 @@ async def test_a_policy_that_can_never_be_met_is_refused_with_the_flag_that_lowe
     assert error.reason == "POLICY_IMPOSSIBLE"
     assert error.row.exit == 2
     assert "2 clouds are wanted and there is 1 (aws)" in error.message
-    assert "--spread cloud=1 --spread zone=2 --replicas 2" in error.next
+    assert error.next == (
+        "add nodes in other places, or relax it with --spread cloud=1 --spread zone=2 --replicas 2"
+    )
+    known.seen = view(SIX)
+    kept_in = await refused(ask(policy=job_pb2.Policy(allow_regions=["gcp/*"])))
+    assert "or allow more regions with --allow, or relax it with" in kept_in.next
 
 
 async def test_what_is_no_policy_is_refused_field_by_field(ask: Any) -> None:

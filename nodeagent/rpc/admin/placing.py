@@ -66,7 +66,7 @@ def _explained(ask: Ask, world: World) -> tuple[Election, tuple[Candidate, ...]]
     try:
         election = elect(ask, world)
     except PolicyImpossible as impossible:
-        raise refused(impossible) from impossible
+        raise refused(ask.policy, impossible) from impossible
     return election, candidates(election)
 
 

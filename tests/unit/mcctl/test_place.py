@@ -31,12 +31,12 @@ def test_sizes_are_shown_in_the_largest_unit() -> None:
 
 
 def test_a_tree_is_drawn_with_its_branches() -> None:
-    edges = [("s", "a", 0.09, 1.9), ("s", "b", 0.12, 80.0), ("a", "c", 0.0, 0.34)]
+    edges = [("s", "a", 0.09, 1.9), ("s", "b", 0.12, 80.0), ("a", "c", 0.0, 0.034)]
     tree = [{"from": f, "to": t, "usd_per_gb": usd, "ms": ms} for f, t, usd, ms in edges]
     assert drawing("s", tree, ["a", "b", "c"]) == [
         "s",
         "├─ $0.09/GB, 1.9 ms ─ a",
-        "│  └─ free, 0.3 ms ─ c",
+        "│  └─ free, <0.1 ms ─ c",
         "└─ $0.12/GB, 80.0 ms ─ b",
     ]
     assert drawing("s", [], ["s"]) == ["s (keeps a copy)"]
