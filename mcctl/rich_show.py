@@ -7,7 +7,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from mcctl.show import Block, Cell, Table
+from mcctl.blocks import Block, Cell, Table
 
 
 def draw(blocks: Sequence[Block], *, to_stderr: bool, color: bool) -> None:

@@ -4,30 +4,26 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from mcctl.blocks import Block, Cell, Table
 from mcctl.options import options
 from multicloud.errors import McError
 
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """A value of a table, with a style that only terminals see ("green", "bold red", "dim")."""
-
-    text: str
-    style: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """Rows for people. Columns whose name starts with `>` are aligned to the right."""
-
-    columns: Sequence[str]
-    rows: Sequence[Sequence[str | Cell]]
-
-
-Block = Table | Cell | str
+__all__ = [
+    "Block",
+    "Cell",
+    "Table",
+    "confirm",
+    "emit",
+    "error",
+    "error_object",
+    "next_step",
+    "note",
+    "on_terminal",
+    "say",
+    "table_of",
+]
 
 
 def emit(value: Any, table: Block | Sequence[Block] | None = None) -> None:
