@@ -29,9 +29,12 @@ class LatencySettings:
     apart_share: float = 0.25
     apart_ms: float = 2.0
     service_gain: float = 0.2
-    places_max: int = 64  # That a node publishes.
+    places_max: int = 64  # That a node publishes,
+    publish_samples: int = 3  # of so many samples at least: one alone may be late.
     publish_share: float = 0.05  # A smaller change is not news; half of the goal for accuracy.
     publish_ms: float = 1.0
+    far_s: float = 60.0  # A region measured within this time needs no probe of its own.
+    far_probes: int = 3  # In a row to one node, so that it is told.
     peers_max: int = 1024  # The one heard longest ago gives way.
 
 

@@ -3,7 +3,7 @@ the node publishes about itself. No clock and no chance of its own.
 """
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from random import Random
 
@@ -30,6 +30,7 @@ class Latency:
     _peers: OrderedDict[NodeId, _Peer] = field(init=False, default_factory=OrderedDict)
     _published: Mapping[str, float] = field(init=False, default_factory=dict)
     _asked_s: dict[str, float] = field(init=False, default_factory=dict)  # By place
+    _asking: list[NodeId] = field(init=False, default_factory=list)
     _vivaldi: Vivaldi = field(init=False)
 
     def __post_init__(self) -> None:
@@ -88,21 +89,31 @@ class Latency:
         return {peer: measured for peer, measured in found if measured is not None}
 
     def wanted(self, others: Mapping[NodeId, Domain], now_s: float) -> NodeId | None:
-        """Whom to probe beside the watched: somebody in the other region that was measured, or
-        asked for here, the longest time ago. Asked every few seconds, it fills the table of places.
+        """Whom to probe beside the watched, so that every region gets measured: a node of the one
+        that was measured, or asked for here, the longest time ago. The same node a few times, then
+        another; None while all is known.
         """
-        far = {d.place for d in others.values() if d.place != self.domain.place}
+        if self._asking and self._asking[-1] in others:
+            return self._asking.pop()
+        place = self._least_known({d.place for d in others.values()} - {self.domain.place}, now_s)
+        if place is None:
+            return None
+        self._asked_s[place] = now_s
+        # By lot, so that not all nodes of a region ask the same one.
+        chosen = self.rng.choice(sorted(node for node, d in others.items() if d.place == place))
+        self._asking = [chosen] * (self.settings.far_probes - 1)
+        return chosen
+
+    def _least_known(self, far: Set[str], now_s: float) -> str | None:
+        self._asked_s = {place: at_s for place, at_s in self._asked_s.items() if place in far}
         last_s = {place: self._asked_s.get(place, NEVER_S) for place in far}
         for known in self._peers.values():
             if (place := known.domain.place) in far:
                 last_s[place] = max(known.distance.heard_s, last_s[place])
-        self._asked_s = {place: at_s for place, at_s in self._asked_s.items() if place in far}
-        if not far:
+        oldest_s = min(last_s.values(), default=now_s)
+        if now_s - oldest_s < self.settings.far_s:
             return None
-        # By lot, so that not all nodes of a region ask the same one.
-        chosen = self.rng.choice(sorted(p for p in far if last_s[p] == min(last_s.values())))
-        self._asked_s[chosen] = now_s
-        return self.rng.choice(sorted(node for node, d in others.items() if d.place == chosen))
+        return self.rng.choice(sorted(p for p, at_s in last_s.items() if at_s == oldest_s))
 
     def forget(self, peer: NodeId) -> None:
         self._peers.pop(peer, None)
@@ -116,7 +127,7 @@ class Latency:
         least: dict[str, float] = {}
         for known in self._peers.values():
             measured = known.distance.measured(now_s)
-            if measured is not None:
+            if measured is not None and measured.samples >= self.settings.publish_samples:
                 place = key_of(self.domain, known.domain)
                 least[place] = min(measured.ms, least.get(place, measured.ms))
         # A place that is told already is kept before a new one, so that the choice is steady.

@@ -25,6 +25,7 @@ FACTS_EVERY_S = 1.0
 FACTS_S_MAX = 10.0
 NODES_A_SECOND = 20  # So many publish within a second in a large cluster.
 KERNEL_EVERY_S = 10.0
+AFAR_EVERY_S = 2.5
 PRIMING, PRIMED_S = 0, 3.0
 _HERE = {Knowing.ALIVE, Knowing.SUSPECT, Knowing.UNREACHABLE, Knowing.DOWN}
 
@@ -65,6 +66,7 @@ class Driver:
     brain: Brain | None = None
     latency: Latency = field(init=False)
     lag: LoopLag = field(default_factory=LoopLag)
+    _primed: NodeId = ""  # To whom a way stands, beside the watch.
     _loop: asyncio.AbstractEventLoop | None = None
     _timer: asyncio.TimerHandle | None = None
     _view: View = field(init=False)
@@ -92,6 +94,7 @@ class Driver:
             self._viewing(),
             self._publishing(),
             self._asking_kernel(),
+            self._asking_afar(),
             self._generations(),
         ):
             group.create_task(work)
@@ -216,8 +219,12 @@ class Driver:
             found = await asyncio.to_thread(self.body.kernel_rtts_ms, nodes)
             for node, rtt_ms in found.items():
                 self.latency.kernel(node, rtt_ms, self._loop.time())
-            await self._ask_afar()
             await asyncio.to_thread(self.body.save_coordinate, self.latency.coordinate)
+
+    async def _asking_afar(self) -> None:
+        while True:
+            await asyncio.sleep(AFAR_EVERY_S)
+            await self._ask_afar()
 
     async def _ask_afar(self) -> None:
         """One node of a region that this one does not watch, so that the table has every pair."""
@@ -232,7 +239,9 @@ class Driver:
         wanted = self.latency.wanted(others, self._loop.time())
         if wanted is None or wanted in near:
             return
-        # The first word may have to dial, there and back: only the second measures.
-        self.links.send(wanted, Probe(PRIMING, self._loop.time()))
-        await asyncio.sleep(PRIMED_S)
+        if wanted != self._primed:
+            # The first word may have to dial, there and back: only the next ones measure.
+            self.links.send(wanted, Probe(PRIMING, self._loop.time()))
+            await asyncio.sleep(PRIMED_S)
+            self._primed = wanted
         self.links.send(wanted, Probe(PRIMING + 1, self._loop.time()))

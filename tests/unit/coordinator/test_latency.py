@@ -29,6 +29,12 @@ def base_ms(one: Latency, now_s: float = 10.0) -> float:
     return found.ms
 
 
+def samples(one: Latency, peer: str, domain: Domain, rtt_ms: float, now_s: float) -> None:
+    """As many as it takes to be told."""
+    for _ in range(SETTINGS.publish_samples):
+        assert one.sample(peer, domain, rtt_ms, now_s)
+
+
 def stamps(
     rtt_ms: float, held_ms: float = 0, here_ms: float = 0, there_ms: float = 0, at_s: float = 10
 ) -> Stamps:
@@ -163,13 +169,21 @@ def test_old_readings_of_the_kernel_and_old_samples_say_nothing() -> None:
     assert one.own_rtts(11 + SETTINGS.sample_s_max) == {}
 
 
+def test_the_first_samples_are_not_told_since_they_may_be_late() -> None:
+    one = latency()
+    for ms in (95.0, 31.0, 30.0):
+        assert one.own_rtts(10) == {}
+        one.sample(PEER, THERE, ms, 10)
+    assert one.own_rtts(10) == {"gcp/us-central1": 30}
+
+
 def test_a_place_is_told_by_its_nearest_node_and_the_own_region_by_zone() -> None:
     one = latency()
-    one.sample("b1", THERE, 22, 10)
-    one.sample("b2", THERE, 21, 10)
-    one.sample("a2", Domain("aws", "us-east-1", "b"), 0.9, 10)
-    one.sample("a1", HERE, 0.2, 10)
-    one.sample("c1", Domain("aws", "us-east-1"), 0.7, 10)
+    samples(one, "b1", THERE, 22, 10)
+    samples(one, "b2", THERE, 21, 10)
+    samples(one, "a2", Domain("aws", "us-east-1", "b"), 0.9, 10)
+    samples(one, "a1", HERE, 0.2, 10)
+    samples(one, "c1", Domain("aws", "us-east-1"), 0.7, 10)
     assert one.own_rtts(10) == {
         "gcp/us-central1": 21,
         "aws/us-east-1/b": 0.9,
@@ -181,33 +195,33 @@ def test_a_place_is_told_by_its_nearest_node_and_the_own_region_by_zone() -> Non
 @given(st.floats(0.1, 400), st.lists(st.floats(-0.049, 0.049), max_size=20))
 def test_a_small_change_is_no_news(start_ms: float, changes: list[float]) -> None:
     one = latency()
-    one.sample(PEER, THERE, start_ms, 0)
+    samples(one, PEER, THERE, start_ms, 0)
     told = one.own_rtts(0)
     for count, change in enumerate(changes, 1):
         now_s = count * (SETTINGS.sample_s_max + 1)  # What was before has grown old.
-        one.sample(PEER, THERE, start_ms * (1 + change), now_s)
+        samples(one, PEER, THERE, start_ms * (1 + change), now_s)
         assert one.own_rtts(now_s) is told
 
 
 @given(st.floats(0.1, 400), st.sampled_from([-1, 1]))
 def test_what_changed_enough_is_told(start_ms: float, sign: int) -> None:
     one = latency()
-    one.sample(PEER, THERE, start_ms, 0)
+    samples(one, PEER, THERE, start_ms, 0)
     told_ms = one.own_rtts(0)["gcp/us-central1"]
     later_ms = start_ms + sign * max(1.01, start_ms * 0.0501)
     if later_ms > 0:
         now_s = SETTINGS.sample_s_max + 1
-        one.sample(PEER, THERE, later_ms, now_s)
+        samples(one, PEER, THERE, later_ms, now_s)
         assert one.own_rtts(now_s)["gcp/us-central1"] == later_ms != told_ms
 
 
 def test_at_most_64_places_are_told_and_the_choice_is_steady() -> None:
     one = latency()
     for number in range(64):
-        one.sample(f"n{number}", Domain("x", f"m{number:03}"), 10, 0)
+        samples(one, f"n{number}", Domain("x", f"m{number:03}"), 10, 0)
     told = one.own_rtts(0)
     for number in range(100):
-        one.sample(f"o{number}", Domain("x", f"a{number:03}"), 10, 0)
+        samples(one, f"o{number}", Domain("x", f"a{number:03}"), 10, 0)
     assert len(told) == 64
     assert one.own_rtts(0) is told
 
@@ -231,7 +245,7 @@ def test_who_has_not_been_heard_for_long_costs_no_more_memory() -> None:
 def test_a_peer_that_moved_is_measured_anew() -> None:
     one = latency()
     one.sample(PEER, THERE, 20, 10)
-    one.sample(PEER, Domain("azure", "westeurope"), 90, 10)
+    samples(one, PEER, Domain("azure", "westeurope"), 90, 10)
     assert one.own_rtts(10) == {"azure/westeurope": 90}
 
 
@@ -248,32 +262,48 @@ def test_the_same_seed_and_samples_give_the_same_coordinate(seed: int, all_ms: l
     assert restored.coordinate == ends[0]
 
 
+def asked(one: Latency, others: dict[str, Domain], now_s: float) -> str | None:
+    """Who is wanted now, when each is asked as often as it takes."""
+    found = {one.wanted(others, now_s) for _ in range(SETTINGS.far_probes)}
+    assert len(found) == 1
+    return found.pop()
+
+
 def test_whoever_is_wanted_next_stands_in_the_region_known_least() -> None:
     one = latency()
     tokyo, paris = Domain("azure", "japaneast"), Domain("gcp", "europe-west9")
     others = {"a2": HERE, "b1": THERE, "b2": THERE, "t1": tokyo, "p1": paris}
     one.sample("b1", THERE, 20, 10)
     one.sample("t1", tokyo, 150, 5)
-    assert one.wanted(others, 11) == "p1", "never measured"
-    one.sample("p1", paris, 90, 12)
-    assert one.wanted(others, 13) == "t1", "longest ago"
-    one.sample("t1", tokyo, 150, 15)
-    assert one.wanted(others, 16) in {"b1", "b2"}
-    assert one.wanted({"a2": HERE}, 17) is None
+    assert asked(one, others, 100) == "p1", "never measured"
+    one.sample("p1", paris, 90, 101)
+    assert asked(one, others, 102) == "t1", "longest ago"
+    one.sample("t1", tokyo, 150, 103)
+    assert asked(one, others, 104) in {"b1", "b2"}
+    assert asked(one, others, 105) is None, "all is known"
+    assert asked(one, others, 161) == "p1"
+    assert one.wanted({"a2": HERE}, 300) is None
 
 
 def test_all_nodes_of_a_region_are_wanted_in_turn() -> None:
     one = latency()
-    assert {one.wanted({"b1": THERE, "b2": THERE}, now_s) for now_s in range(50)} == {"b1", "b2"}
+    others = {"b1": THERE, "b2": THERE}
+    assert {asked(one, others, now_s * 100) for now_s in range(50)} == {"b1", "b2"}
+
+
+def test_a_node_that_is_gone_is_wanted_no_more() -> None:
+    one = latency()
+    assert one.wanted({"b1": THERE}, 0) == "b1"
+    assert one.wanted({"b2": THERE}, 100) == "b2"
 
 
 @given(st.sets(st.integers(0, 19), max_size=19))
 def test_regions_that_never_answer_keep_no_other_from_being_measured(mute: set[int]) -> None:
     one = latency()
     others = {f"n{number}": Domain("x", f"r{number % 20}") for number in range(60)}
-    for now_s in range(20):
-        peer = one.wanted(others, now_s)
+    for now_s in range(20 * SETTINGS.far_probes):
+        peer = one.wanted(others, now_s / 2)
         assert peer is not None
         if int(peer[1:]) % 20 not in mute:
-            one.sample(peer, others[peer], 50, now_s)
-    assert len(one.own_rtts(20)) == 20 - len(mute)
+            one.sample(peer, others[peer], 50, now_s / 2)
+    assert len(one.own_rtts(40)) == 20 - len(mute)
