@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from heapq import nlargest
-from itertools import chain
+from itertools import chain, islice
 
 from coordinator.electorate import Ask, Seat, World, Zone
 from coordinator.placement_settings import PlacementSettings
@@ -182,29 +182,18 @@ class _Draw:
         return score(self.ask.key, seat.node, weight(seat.room_bytes)), seat.node
 
     def _spares(self, plan: Plan, targets: tuple[Seat, ...]) -> Iterator[Seat]:
-        sites = [*self.board.held, *(seat.site for seat in targets)]
-        bar = shortfall(self.ask.policy, sites)
-        seen = {seat.node for seat in targets}
-        found = 0
-        for seat in self._others(plan):
-            if seat.node in seen:
-                continue
-            seen.add(seat.node)
-            elected = [seat.site for seat in targets]
-            swaps = ([*(s for s in sites if s != out), seat.site] for out in elected)
-            if any(_holds(self.ask, swap, bar) for swap in swaps):
-                yield seat
-                found += 1
-            if found == SPARES_MAX:
-                return
+        """The next in line. Which of them fits whose place is for `instead` to say."""
+        elected = {seat.node for seat in targets}
+        others = (seat for seat in self._others(plan) if seat.node not in elected)
+        return islice(others, SPARES_MAX)
 
     def _others(self, plan: Plan) -> Iterator[Seat]:
-        done: set[str] = set()
-        for other in chain((plan,), self._in_order()):
-            for zone in other.zones:
-                if zone.key not in done:
-                    done.add(zone.key)
-                    yield from self._ranked(zone)
+        """From the zones of the plan, of the others in the draw, and then of the cheapest zones."""
+        kept = sorted(self.board.kept, key=self._rank, reverse=True)
+        drawn = (zone for other in (plan, *kept) for zone in other.zones)
+        every = {zone.key: zone for zone in chain(drawn, self.board.maker.zones_by_cost)}
+        for zone in every.values():
+            yield from self._ranked(zone)
 
     def _tree(self, targets: tuple[Seat, ...]) -> tuple[Edge, ...]:
         """From the source to all targets; a source that is elected keeps its own copy."""

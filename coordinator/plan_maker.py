@@ -48,7 +48,8 @@ class PlanMaker:
     ) -> None:
         self.ask, self.world, self.settings, self.held = ask, world, settings, held
         self._least_fill = min((zone.fill for zone in zones), default=0.0)
-        self.zones = self._tried(zones)
+        self.zones_by_cost = self._tried(zones)  # Each reached straight from the source.
+        self.zones = sorted(self.zones_by_cost, key=lambda zone: zone.key)
         domains = [ask.source, *(zone.domain for zone in self.zones)]
         self._distances = Distances.between(domains, world.prices, world.rtt_ms)
         self._full = [self._fullness(zone.fill) for zone in self.zones]
@@ -82,7 +83,7 @@ class PlanMaker:
             regions = clouds.setdefault(zone.domain.cloud, {})
             regions.setdefault(zone.domain.place, []).append(zone)
         by_cloud = [_in_turn(regions.values()) for regions in clouds.values()]
-        return sorted(_in_turn(by_cloud)[:bound], key=lambda zone: zone.key)
+        return sorted(_in_turn(by_cloud)[:bound], key=self._alone)
 
     def _alone(self, zone: Zone) -> tuple[float, float, float, str]:
         """What a copy there would cost if it came straight from the source."""
