@@ -211,6 +211,7 @@ class Node:
 
     def _revoked(self) -> None:
         ended = sum(guard.end_revoked() for guard in self.guards)
+        self.greeter.hurry()
         _log.warning("revocations_learned", known=len(self.keeper.revocations()), ended=ended)
 
     def _peer_changed(self, peer: Peer, what: str, why: str) -> None:
@@ -275,6 +276,7 @@ class Node:
 
     def _renewed(self) -> None:
         self.peers.renew()
+        self.greeter.hurry()
 
     async def follow(self) -> None:
         """The address book follows gossip, until it is cancelled."""

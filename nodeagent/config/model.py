@@ -136,7 +136,7 @@ class Join(Section):
     """How the first peers are found."""
 
     peers: list[Address] = option([], "Addresses of a few other nodes. One that answers is enough.", reload=True, max_length=64)
-    greet_every_s: float = option(1.0, "How often peers are greeted. Revocations travel by it, so it bounds how soon they bite.", reload=True, ge=0.1, le=2.0)
+    greet_every_s: float = option(1.0, "How often a quarter of the neighbours is greeted. Revocations and new CAs are told at once; greetings mend what was missed.", reload=True, ge=0.1, le=2.0)
     greet_timeout_s: float = option(2.0, "A peer that has not answered by then is unreachable for now.", reload=True, ge=0.2, le=10.0)
 
 
