@@ -51,6 +51,7 @@ class Brain:
         self._restless = True  # Something changed that may be acted on before the next tick.
         self._due_s = now_s
         self._rewatch_due_s = now_s
+        self._judges_from_s = now_s + settings.silent_s
         self._gone: set[NodeId] = set()
         self._saving = 0
         self._actions: list[Action] = []
@@ -108,11 +109,19 @@ class Brain:
             case Vote(subject, observer, kind):
                 if observer == sender:
                     self._votes.take(subject, observer, kind, now_s)
+                    self._testify(sender, subject, kind, now_s)
                     self._restless = True
             case News(records, facts):
                 self._learn(records, facts, now_s)
             case Sync():
                 self._synced(sender, message, now_s)
+
+    def _testify(self, accuser: NodeId, subject: Record, kind: str, now_s: float) -> None:
+        """Who hears the accused says so, to the accuser and to itself."""
+        edge = self._watch.edges.get(subject.node)
+        if kind != "recovered" and edge is not None and edge.rtt_s and not edge.suspected:
+            self._votes.take(subject, self.own, "recovered", now_s)
+            self._send(accuser, Vote(subject, self.own, "recovered"))
 
     def _answer(self, sender: NodeId, probe: Probe, held_s: float) -> None:
         own = self._members.records[self.own]
@@ -217,6 +226,8 @@ class Brain:
         self._restless = True
         node = record.node
         if record.status is Status.ALIVE:
+            if record.generation > old.generation:
+                self._watch.lives(node, now_s)
             self._gone.discard(node)
             if self._guard.back(node):
                 self._tell("cluster.thawed", node, "all that were lost are back")
@@ -324,6 +335,8 @@ class Brain:
                 self._send(other, vote)
 
     def _judge(self, now_s: float) -> None:
+        if now_s < self._judges_from_s:
+            return  # Who has just begun knows few of the judges, and takes them for all.
         for node in self._votes.open_cases():
             record = self._members.records.get(node)
             if record is None or record.status not in (Status.ALIVE, Status.DOWN):

@@ -9,6 +9,7 @@ from coordinator.types import NodeId, Record, Status
 VERDICT_VOTES_MIN = 2  # One alone never condemns: it may be the one who is cut off.
 FEW_VOTES = 3
 VOTE_S_MAX = 10.0  # A vote that is not repeated fades.
+HEARD_S_MAX = 3.0  # A witness repeats itself with every vote that it contradicts.
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +33,15 @@ class Votes:
 
     def take(self, subject: Record, observer: NodeId, kind: str, now_s: float) -> None:
         case = self._cases.get(subject.node)
+        if case is None and kind == "recovered":
+            return  # Nobody accuses it.
         key = (subject.generation, subject.incarnation)
         if case is None or (case.generation, case.incarnation) < key:
             case = self._cases[subject.node] = _Case(*key)
         if (case.generation, case.incarnation) != key:
             return  # Of an older life of the subject.
-        if kind == "recovered":
-            case.cast.pop(observer, None)
-        else:
-            case.cast[observer] = _Cast(kind, now_s)
-        if not case.cast:
+        case.cast[observer] = _Cast(kind, now_s)
+        if all(cast.kind == "recovered" for cast in case.cast.values()):
             del self._cases[subject.node]
 
     def drop(self, subject: NodeId) -> None:
@@ -70,7 +70,9 @@ class Votes:
         silent = [o for o, c in said.items() if c.kind == "silent"]
         if len(silent) >= max(VERDICT_VOTES_MIN, len(judges) // 2 + 1):
             return Status.DEAD
-        if self._few_for_long(case, {place(o) for o in silent}, len(silent), now_s):
+        heard = any(c.kind == "recovered" and now_s - c.at_s < HEARD_S_MAX for c in said.values())
+        places = set() if heard else {place(o) for o in silent}
+        if self._few_for_long(case, places, len(silent), now_s):
             return Status.DEAD
         refused = sum(c.kind == "refused" for c in said.values())
         if refused >= min(2, len(judges)) and refused:
@@ -78,7 +80,10 @@ class Votes:
         return None
 
     def _few_for_long(self, case: _Case, places: set[str], count: int, now_s: float) -> bool:
-        """The others may have died with the subject: three votes of two places, long enough."""
+        """The others may have died with the subject: three votes of two places, long enough.
+
+        None of them may hear it: then the others live, and it takes a majority.
+        """
         if count < FEW_VOTES or len(places) < 2:
             case.few_since_s = None
             return False

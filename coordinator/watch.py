@@ -50,6 +50,12 @@ class Watch:
         if 0 <= rtt_s <= RTT_S_MAX:
             edge.rtt_s = rtt_s if edge.rtt_s == 0 else min(rtt_s, edge.rtt_s * 1.1)
 
+    def lives(self, subject: NodeId, now_s: float) -> None:
+        """A new life of it was heard of: whatever it was silent for was the old one's."""
+        edge = self.edges.get(subject)
+        if edge:
+            edge.heard_s = now_s
+
     def was_late(self, now_s: float) -> None:
         """This node's own loop stood still: what it did not hear proves nothing."""
         self.health = min(self.settings.health_max, self.health + 2)

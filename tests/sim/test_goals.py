@@ -9,7 +9,7 @@ SMALL = sorted(set(LIVES) - {"split_10_min", "two_alone"})
 # Three nodes in three regions: each region is one node, and no correlated loss is seen in one.
 BY_THREE = sorted(set(SMALL) - {"split_1_min", "region_dead", "one_way_links"})
 # What promises a time that a retransmission alone may take, or a quick restart amid redials.
-LOSSY = sorted(set(SMALL) - {"rolling_restart", "one_way_links", "repairs_start"})
+LOSSY = sorted(set(SMALL) - {"rolling_restart", "repairs_start"})
 LARGE = ["fifth_dead", "joins", "killed", "paused", "silent"]
 HUGE = ["fifth_dead", "killed", "paused", "silent"]
 
