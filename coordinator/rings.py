@@ -102,7 +102,11 @@ class Rings:
             yield from _around(self._near_ring(number, place), spot, -1)
         else:
             for node in _around(self._all[number], spot, -1):
-                if self._places[node] != place or len(self._regional) == 1:
+                if self._places[node] != place:
+                    yield node
+            # Too few strangers: rather its own region than an observer less.
+            for node in _around(self._all[number], spot, -1):
+                if self._places[node] == place:
                     yield node
 
     def _near_ring(self, number: int, place: str) -> list[Spot]:
@@ -125,10 +129,12 @@ class Rings:
                 yield from islice(_around(self._regional[place][number], spot, 1), self._most)
             followers = islice(_around(self._all[number], spot, 1), self._most)
             yield from (node for node in followers if self._small(self._places[node]))
-        elif len(self._regional) == 1:
-            yield from islice(_around(self._all[number], spot, 1), self._most)
-        else:
-            yield from self._strangers(number, spot, place)
+            return
+        if len(self._places) - len(self._regional[place][0]) < self._most:
+            for node in _around(self._all[number], spot, 1):
+                if self._places[node] == place:
+                    yield node
+        yield from self._strangers(number, spot, place)
 
     def _strangers(self, number: int, spot: Spot, place: str) -> Iterator[NodeId]:
         """By a far ring: a subject also passes over its own region, however many they are."""

@@ -7,6 +7,7 @@ from coordinator.settings import Settings
 from coordinator.types import NodeId
 
 RTT_S_MAX = 2.0
+FIRST_PATIENCE = 1.6  # Until the first answer: dials are part of the silence.
 
 
 @dataclass(slots=True)
@@ -78,7 +79,8 @@ class Watch:
         return edge.heard_s + wait_s
 
     def silent_at_s(self, edge: Edge) -> float:
-        return edge.heard_s + self.settings.silent_s * self.patience
+        patience = self.patience * (1 if edge.rtt_s else FIRST_PATIENCE)
+        return edge.heard_s + self.settings.silent_s * patience
 
     def settle(self, edge: Edge) -> None:
         """An answer only ever puts things off, so this may be early but never late."""
