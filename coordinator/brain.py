@@ -33,6 +33,7 @@ from coordinator.votes import Votes
 from coordinator.watch import Edge, Watch
 
 TICK_S_MIN = 0.001
+_WHY = {Status.DOWN: "its process is gone", Status.DEAD: "its observers do not hear it"}
 
 
 class Brain:
@@ -284,9 +285,7 @@ class Brain:
 
     def _rewatch(self, now_s: float) -> None:
         """Watch whom the rings say, when the members have changed."""
-        if now_s < self._rewatch_due_s:
-            return
-        if not self._members.moved:
+        if now_s < self._rewatch_due_s or not self._members.moved:
             return
         self._rewatch_due_s = now_s + self.settings.rewatch_s
         moved, self._members.moved = self._members.moved, set()
@@ -346,12 +345,7 @@ class Brain:
             )
             if found is not None and found > record.status:
                 verdict = Record(node, record.generation, record.incarnation, found)
-                why = (
-                    "its observers do not hear it"
-                    if found is Status.DEAD
-                    else "its process is gone"
-                )
-                self._merge(verdict, now_s, why)
+                self._merge(verdict, now_s, _WHY[found])
 
     def _observers(self, node: NodeId) -> tuple[NodeId, ...]:
         return self._rings.observers(node)
@@ -389,9 +383,8 @@ class Brain:
             wanted = facts_of(self._members, sync.wanted, most)
             self._send(sender, Sync((), wanted, answer=True, first=EVERYBODY, last=EVERYBODY))
         if sync.last < EVERYBODY and len(sync.digest) >= most:
-            self._actions.append(
-                self._spread.opening(sender, sync.last)
-            )  # There is more behind what fitted.
+            # There is more behind what fitted.
+            self._actions.append(self._spread.opening(sender, sync.last))
 
     def _neighbours(self) -> set[NodeId]:
         """Those at the other end of a stream: whom this node watches and who watches it."""
