@@ -18,9 +18,10 @@ TABLE: Mapping[str, Row] = {
     "cluster": Row("Cluster", "mcctl.cluster", "app", "Create a cluster; issue, renew and revoke identities."),
     "context": Row("Cluster", "mcctl.context", "app", "Which cluster the commands talk to."),
     "nodes": Row("Nodes", "mcctl.nodes", "nodes", "Every node: where it stands, its state, the time to it from here."),
-    "node": Row("Nodes", "mcctl.nodes", "node", "One node in full."),
+    "node": Row("Nodes", "mcctl.nodes", "node", "One node in full; drain it, have it back, remove it for ever."),
     "rtt": Row("Nodes", "mcctl.rtt", "rtt", "The matrix of round-trip times between nodes or regions."),
     "place": Row("Nodes", "mcctl.place", "place", "Which nodes would get the copies of a chunk, and why."),
+    "events": Row("Look", "mcctl.events", "events", "What has happened, as each node saw it, and why."),
     "config": Row("Configuration", "mcctl.config", "app", "Check, explain and reload the configuration of nodes."),
     "audit": Row("Look", "mcctl.audit", "app", "Read and verify the log of who changed what."),
 }  # fmt: skip

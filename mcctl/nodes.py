@@ -1,11 +1,11 @@
-"""`mcctl nodes` and `mcctl node show`: who is there, in which state, and how far away."""
+"""`mcctl nodes` and `mcctl node …`: who is there, in which state, how far away; and its fate."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
 
-from mcctl import reach, show
+from mcctl import membership, reach, show, watching
 from mcctl.cli import run_async
 from mcctl.show import Cell, Table
 from multicloud.errors import McError
@@ -13,11 +13,22 @@ from multicloud.v1 import admin_pb2
 
 node = typer.Typer(no_args_is_help=True)
 
+node.command("drain")(membership.drain)
+node.command("undrain")(membership.undrain)
+node.command("remove")(membership.remove)
+
 STATE_STYLES = {"alive": "green", "draining": "yellow", "suspect": "yellow", "left": "dim"}
 
 
-def nodes() -> None:
+def nodes(
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Again every second, until Ctrl-C.")
+    ] = False,
+) -> None:
     """Every node: where it stands, its state, and the round trip to it from here."""
+    if watch:
+        run_async(watching.watch())
+        return
     seen = run_async(_nodes())
     found = [one.fields for one in seen]
     show.emit(found, table(found))

@@ -56,18 +56,24 @@ def client() -> Client:
 async def nodes(connected: Client) -> list[Seen]:
     """All nodes that are known: to the node that answers, and to the context."""
     found: list[common_pb2.Node] = []
+    removed: list[str] = []
     token = ""
     while True:
         request = admin_pb2.ListNodesRequest(page_size=PAGE_SIZE, page_token=token)
         page = await connected.admin.ListNodes(request)
         found += page.nodes
+        removed += page.removed
         token = page.next_page_token
         if not token:
-            return with_missing(found, connected.context.endpoints)
+            return with_missing(found, connected.context.endpoints, removed)
 
 
-def with_missing(found: Sequence[common_pb2.Node], endpoints: Sequence[Endpoint]) -> list[Seen]:
-    """A node that the context knows and the cluster does not tell of has not been heard at all."""
+def with_missing(
+    found: Sequence[common_pb2.Node], endpoints: Sequence[Endpoint], removed: Sequence[str] = ()
+) -> list[Seen]:
+    """A node that the context knows and the cluster does not tell of has not been heard at all,
+    unless it was removed.
+    """
     known = {endpoint.id: endpoint.address for endpoint in endpoints}
     told = {node.facts.id for node in found}
     missing = [
@@ -76,7 +82,7 @@ def with_missing(found: Sequence[common_pb2.Node], endpoints: Sequence[Endpoint]
             state=common_pb2.NODE_STATE_UNREACHABLE,
         )
         for endpoint in endpoints
-        if endpoint.id not in told
+        if endpoint.id not in told and endpoint.id not in removed
     ]
     # Our own address of a node goes first: the cluster may advertise one of a private network.
     seen = [Seen(node, known.get(node.facts.id) or _advertised(node)) for node in found]

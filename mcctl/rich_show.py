@@ -1,9 +1,11 @@
 """Draws blocks on a terminal with rich. Text is never read as markup."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
 from rich.table import Table as RichTable
 from rich.text import Text
 
@@ -11,9 +13,19 @@ from mcctl.blocks import Block, Cell, Table
 
 
 def draw(blocks: Sequence[Block], *, to_stderr: bool, color: bool) -> None:
-    console = Console(stderr=to_stderr, no_color=not color, highlight=False, emoji=False)
+    console = _console(to_stderr=to_stderr, color=color)
     for block in blocks:
         console.print(_rendered(block), soft_wrap=not isinstance(block, Table))
+
+
+@contextmanager
+def redrawn(*, color: bool) -> Iterator[Callable[[Sequence[Block]], None]]:
+    with Live(console=_console(to_stderr=False, color=color), auto_refresh=False) as live:
+        yield lambda blocks: live.update(Group(*map(_rendered, blocks)), refresh=True)
+
+
+def _console(*, to_stderr: bool, color: bool) -> Console:
+    return Console(stderr=to_stderr, no_color=not color, highlight=False, emoji=False)
 
 
 def _rendered(block: Block) -> RenderableType:

@@ -3,7 +3,8 @@
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from mcctl.blocks import Block, Cell, Table
@@ -21,6 +22,7 @@ __all__ = [
     "next_step",
     "note",
     "on_terminal",
+    "redrawn",
     "say",
     "table_of",
 ]
@@ -58,6 +60,15 @@ def table_of(value: Any) -> Block:
     if isinstance(value, list):
         return "\n".join(_text(item) for item in value)
     return _text(value)
+
+
+@contextmanager
+def redrawn() -> Iterator[Callable[[Sequence[Block]], None]]:
+    """On a terminal: what is drawn next takes the place of what was drawn before."""
+    from mcctl import rich_show
+
+    with rich_show.redrawn(color=not _plain_wanted()) as draw:
+        yield draw
 
 
 def note(block: Block) -> None:

@@ -21,7 +21,7 @@ def status() -> int:
 async def _status() -> dict[str, Any]:
     async with reach.client() as client:
         answer = await client.admin.GetStatus(admin_pb2.GetStatusRequest())
-        seen = reach.with_missing(answer.nodes, client.context.endpoints)
+        seen = reach.with_missing(answer.nodes, client.context.endpoints, answer.removed)
     return {
         "cluster": answer.cluster,
         "answered_by": client.node.name or client.node.address,

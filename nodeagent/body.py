@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 
 import structlog
 
@@ -96,8 +95,6 @@ class Body:
         level = _log.warning if what.what in _LOUD else _log.info
         level(what.what.replace(".", "_"), node=name, id=what.node, why=what.why)
         self.events.add(what.what, node=name, id=what.node, why=what.why)
-        if what.what == "node.removed":
-            Removed(self.folder.path).add(what.node)
 
     def kernel_rtts_ms(self, nodes: Collection[NodeId]) -> Mapping[NodeId, float]:
         remotes = {}
@@ -117,24 +114,3 @@ def _remote(address: str) -> tuple[str, int] | None:
         return str(ipaddress.ip_address(host)), port
     except ValueError:
         return None
-
-
-@dataclass(frozen=True, slots=True)
-class Removed:
-    """Nodes that were removed for good; kept on disk, so that no restart forgets them."""
-
-    folder: Path
-
-    def all(self) -> list[NodeId]:
-        try:
-            return list(json.loads((self.folder / "removed.json").read_text()))
-        except FileNotFoundError:
-            return []
-
-    def add(self, node: NodeId) -> None:
-        known = self.all()
-        if node in known:
-            return
-        draft = self.folder / "removed.json.new"
-        draft.write_text(json.dumps(sorted([*known, node])))
-        draft.replace(self.folder / "removed.json")

@@ -4,7 +4,7 @@ the daemon starts and stops it.
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -20,13 +20,14 @@ from identity.store import NodeIdentity
 from multicloud import regions
 from multicloud.errors import McError
 from multicloud.v1 import admin_pb2, common_pb2
-from nodeagent.body import Body, Removed
+from nodeagent.body import Body
 from nodeagent.config.live import LiveConfig
 from nodeagent.config.model import Watch
 from nodeagent.core.bucket import Buckets
 from nodeagent.driver import Driver
 from nodeagent.ops.audit import AuditLog
 from nodeagent.ops.audit_heads import HeadStore
+from nodeagent.ops.decisions import Decisions
 from nodeagent.ops.folder import StateFolder
 from nodeagent.ops.heartbeat import Heartbeat
 from nodeagent.ops.stderr import CoreLine
@@ -98,7 +99,9 @@ class Node:
         self.keeper = Keeper(identity)
         self.gate = IdentityGate(identity, identity.revocations, self._is_removed)
         self.peers = Peers(identity.cluster, identity.client_credentials, spawn)
-        own = own_facts(config, folder.generation)
+        self.decisions = Decisions(folder.path)
+        self._removed = dict(self.decisions.removed())
+        own = own_facts(config, folder.generation, draining=self.decisions.draining())
         self.roster = Roster(own, self._knowing)
         self.watch_beat = Heartbeat("watch")
         self.body = Body(own, folder, self.watch_beat, self._watch_address, self._name_of)
@@ -167,7 +170,7 @@ class Node:
             group=group,
         )
         await self.driver.run(links, group)
-        for node in Removed(self.folder.path).all():
+        for node in self._removed:
             self.driver.handle(RemovalDecided(node))
         guard = self._guard(
             {"Health": self._servicers["Health"], "WatchService": [WatchService(links)]}
@@ -258,8 +261,10 @@ class Node:
         return watch_address_of(self.live.current, self.roster.own, peer)
 
     def _name_of(self, node: NodeId) -> str:
+        if node == self.roster.own.id:
+            return self.roster.own.name
         peer = self.roster.peers.get(node)
-        return self.roster.own.name if node == self.roster.own.id else peer.name if peer else node
+        return peer.name if peer and peer.facts else self._removed.get(node, node)
 
     def _met(self, node: NodeId, generation: int) -> None:
         if self._knowing(node) in (None, Knowing.DEAD, Knowing.DOWN, Knowing.LEFT):
@@ -279,17 +284,35 @@ class Node:
         self.greeter.hurry()
 
     async def follow(self) -> None:
-        """The address book follows gossip, until it is cancelled."""
+        """The address book and the disk follow gossip, until it is cancelled."""
         while True:
-            self.roster.follow(self.driver.view())
+            view = self.driver.view()
+            self.roster.follow(view)
+            removed = {n for n, m in view.members.items() if m.knowing is Knowing.REMOVED}
+            if removed - set(self._removed):
+                await self._learn_removed(removed - set(self._removed))
             await asyncio.sleep(FOLLOW_EVERY_S)
+
+    async def _learn_removed(self, nodes: Iterable[NodeId]) -> None:
+        """Others decided it: no restart of this node forgets, and open calls of theirs end."""
+        fresh = {node: self._name_of(node) for node in nodes}
+        try:
+            await asyncio.to_thread(self.decisions.remove, fresh)
+        except McError as unsaved:
+            _log.error("removal_unsaved", why=unsaved.message, next="it is tried again at once")
+            return
+        self._removed |= fresh
+        for guard in self.guards:
+            guard.end_revoked()
 
     # -- What an operator decides about this node and others
 
-    def drain(self, draining: bool) -> None:
+    async def drain(self, draining: bool) -> None:
+        await asyncio.to_thread(self.decisions.drain, draining)
         self.body.say(lambda own: setattr(own, "draining", draining))
 
-    def remove(self, node: NodeId) -> None:
+    async def remove(self, node: NodeId) -> None:
+        await asyncio.to_thread(self.decisions.remove, {node: self._name_of(node)})
         self.driver.post(RemovalDecided(node))
 
     async def say_goodbye(self) -> None:

@@ -92,6 +92,7 @@ class GetStatusResponse(_message.Message):
     USD_TODAY_FIELD_NUMBER: _builtins.int
     PROBLEMS_FIELD_NUMBER: _builtins.int
     CLUSTER_FIELD_NUMBER: _builtins.int
+    REMOVED_FIELD_NUMBER: _builtins.int
     safe: _builtins.bool
     repair_debt_bytes: _builtins.int
     usd_today: _builtins.float
@@ -104,6 +105,10 @@ class GetStatusResponse(_message.Message):
     def jobs(self) -> _containers.RepeatedCompositeFieldContainer[_job_pb2.Job]: ...
     @_builtins.property
     def problems(self) -> _containers.RepeatedCompositeFieldContainer[Global___Problem]: ...
+    @_builtins.property
+    def removed(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Ids of nodes that never come back."""
+
     def __init__(
         self,
         *,
@@ -115,10 +120,11 @@ class GetStatusResponse(_message.Message):
         usd_today: _builtins.float = ...,
         problems: _abc.Iterable[Global___Problem] | None = ...,
         cluster: _builtins.str = ...,
+        removed: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunks_by_copies", b"chunks_by_copies", "cluster", b"cluster", "jobs", b"jobs", "nodes", b"nodes", "problems", b"problems", "repair_debt_bytes", b"repair_debt_bytes", "safe", b"safe", "usd_today", b"usd_today"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunks_by_copies", b"chunks_by_copies", "cluster", b"cluster", "jobs", b"jobs", "nodes", b"nodes", "problems", b"problems", "removed", b"removed", "repair_debt_bytes", b"repair_debt_bytes", "safe", b"safe", "usd_today", b"usd_today"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -180,18 +186,24 @@ class ListNodesResponse(_message.Message):
 
     NODES_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    REMOVED_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     @_builtins.property
     def nodes(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Node]: ...
+    @_builtins.property
+    def removed(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Ids of nodes that never come back; with the first page."""
+
     def __init__(
         self,
         *,
         nodes: _abc.Iterable[_common_pb2.Node] | None = ...,
         next_page_token: _builtins.str = ...,
+        removed: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "nodes", b"nodes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "nodes", b"nodes", "removed", b"removed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -39,6 +39,8 @@ class _NodeStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_NodeState.V
     """Alive, and asked to give its data away."""
     NODE_STATE_UNREACHABLE: _NodeState.ValueType  # 7
     """Silent, and too few nodes are left to judge."""
+    NODE_STATE_REMOVED: _NodeState.ValueType  # 8
+    """An admin said so: refused everywhere, for ever."""
 
 class NodeState(_NodeState, metaclass=_NodeStateEnumTypeWrapper):
     """NodeState is what the node that answers knows of another."""
@@ -57,6 +59,8 @@ NODE_STATE_DRAINING: NodeState.ValueType  # 6
 """Alive, and asked to give its data away."""
 NODE_STATE_UNREACHABLE: NodeState.ValueType  # 7
 """Silent, and too few nodes are left to judge."""
+NODE_STATE_REMOVED: NodeState.ValueType  # 8
+"""An admin said so: refused everywhere, for ever."""
 Global___NodeState: _TypeAlias = NodeState  # noqa: Y015
 
 class _VolumeState:

@@ -54,11 +54,12 @@ def audit(name: str, healthy: bool) -> admin_pb2.Finding:
 def links(roster: Roster, unanswered: dict[str, str]) -> Iterator[admin_pb2.Finding]:
     for peer in sorted(roster.peers.values(), key=lambda p: p.name):
         yield from _link(roster, peer)
+    met = any(roster.state(p) == common_pb2.NODE_STATE_ALIVE for p in roster.peers.values())
     for address, why in sorted(unanswered.items()):
         yield finding(
             "JOIN_UNANSWERED",
             f"{roster.own.name} -> {address}",
-            ERROR,
+            WARNING if met else ERROR,  # One that answers is enough.
             why,
             f"open TCP {address.rpartition(':')[2]} to {address}, or correct join.peers",
         )
@@ -67,6 +68,8 @@ def links(roster: Roster, unanswered: dict[str, str]) -> Iterator[admin_pb2.Find
 def _link(roster: Roster, peer: Peer) -> Iterator[admin_pb2.Finding]:
     subject = f"{roster.own.name} -> {peer.name}"
     state = roster.state(peer)
+    if state == common_pb2.NODE_STATE_REMOVED:
+        return  # Nobody expects it.
     if state == common_pb2.NODE_STATE_LEFT:
         yield finding(
             "LINK_LEFT", subject, WARNING, "it has left", f"start nodeagentd on {peer.name}"

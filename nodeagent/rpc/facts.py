@@ -12,7 +12,7 @@ _ANYWHERE = {"0.0.0.0", "[::]"}  # noqa: S104 - compared with, not listened on
 WATCH_PORT = "7444"
 
 
-def own_facts(config: Config, generation: int) -> common_pb2.NodeFacts:
+def own_facts(config: Config, generation: int, *, draining: bool = False) -> common_pb2.NodeFacts:
     node = config.node
     return common_pb2.NodeFacts(
         id=node.id,
@@ -23,6 +23,7 @@ def own_facts(config: Config, generation: int) -> common_pb2.NodeFacts:
         format_level_max=FORMAT_LEVEL_MAX,
         generation=generation,
         revision=1,
+        draining=draining,
     )
 
 

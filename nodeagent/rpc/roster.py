@@ -98,4 +98,5 @@ STATES: Mapping[Knowing | None, "common_pb2.NodeState.ValueType"] = {
     Knowing.DOWN: common_pb2.NODE_STATE_DOWN,
     Knowing.DEAD: common_pb2.NODE_STATE_DEAD,
     Knowing.LEFT: common_pb2.NODE_STATE_LEFT,
+    Knowing.REMOVED: common_pb2.NODE_STATE_REMOVED,
 }

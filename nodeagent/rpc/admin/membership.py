@@ -8,15 +8,14 @@ from multicloud.errors import McError
 from multicloud.v1 import admin_pb2, common_pb2
 from nodeagent.rpc.admin.passing import Passing
 from nodeagent.rpc.call import Call
-from nodeagent.rpc.roster import Peer
 
 
 class Decisions(Protocol):
-    def drain(self, draining: bool) -> None:
-        """Of this node: new placement stops, or begins again."""
+    async def drain(self, draining: bool) -> None:
+        """Of this node: new placement stops, or begins again. Durable when it returns."""
 
-    def remove(self, node: NodeId) -> None:
-        """Of any node; a fact that spreads and never goes."""
+    async def remove(self, node: NodeId) -> None:
+        """Of any node; a fact that spreads and never goes. Durable here when it returns."""
 
 
 @dataclass(slots=True)
@@ -30,7 +29,7 @@ class MembershipAdmin:
         passed = await self.passing.answer(request, admin_pb2.DrainNodeResponse, call)
         if passed:
             return passed  # type: ignore[no-any-return]
-        self.decisions.drain(True)
+        await self.decisions.drain(True)
         return admin_pb2.DrainNodeResponse(node=self._own())
 
     async def undrain_node(
@@ -39,7 +38,7 @@ class MembershipAdmin:
         passed = await self.passing.answer(request, admin_pb2.UndrainNodeResponse, call)
         if passed:
             return passed  # type: ignore[no-any-return]
-        self.decisions.drain(False)
+        await self.decisions.drain(False)
         return admin_pb2.UndrainNodeResponse(node=self._own())
 
     async def remove_node(
@@ -49,14 +48,12 @@ class MembershipAdmin:
         if peer is None:
             said = f"{self.passing.roster.own.name} cannot remove itself"
             raise McError("FAILED", said, next="ask another node, with --node")
-        self.decisions.remove(peer.id)
-        return admin_pb2.RemoveNodeResponse(node=_shown(peer))
+        await self.decisions.remove(peer.id)
+        facts = peer.facts or common_pb2.NodeFacts(id=peer.id)
+        gone = common_pb2.Node(facts=facts, state=common_pb2.NODE_STATE_REMOVED)
+        return admin_pb2.RemoveNodeResponse(node=gone)
 
     def _own(self) -> common_pb2.Node:
         own = self.passing.roster.own
         state = common_pb2.NODE_STATE_DRAINING if own.draining else common_pb2.NODE_STATE_ALIVE
         return common_pb2.Node(facts=own, state=state)
-
-
-def _shown(peer: Peer) -> common_pb2.Node:
-    return common_pb2.Node(facts=peer.facts or common_pb2.NodeFacts(id=peer.id))

@@ -35,7 +35,8 @@ class NodeAdmin:
         self, request: admin_pb2.ListNodesRequest, call: Call
     ) -> admin_pb2.ListNodesResponse:
         nodes, token = page(self._nodes(), request.page_size, request.page_token, _name)
-        return admin_pb2.ListNodesResponse(nodes=nodes, next_page_token=token)
+        removed = [] if request.page_token else self._removed()
+        return admin_pb2.ListNodesResponse(nodes=nodes, next_page_token=token, removed=removed)
 
     async def get_node(
         self, request: admin_pb2.GetNodeRequest, call: Call
@@ -51,6 +52,7 @@ class NodeAdmin:
             safe=True,  # Nothing is stored before there are jobs, so nothing is in danger.
             cluster=self.cluster,
             nodes=nodes,
+            removed=self._removed(),
             problems=[
                 *(_problem(n) for n in nodes if n.state not in _WELL),
                 *([_FROZEN] if self.own.view().frozen else []),
@@ -71,8 +73,14 @@ class NodeAdmin:
     def _own(self) -> common_pb2.Node:
         facts = self.passing.roster.own
         state = common_pb2.NODE_STATE_DRAINING if facts.draining else common_pb2.NODE_STATE_ALIVE
+        if facts.id in self._removed():
+            state = common_pb2.NODE_STATE_REMOVED
         end_s = self.own.certificate_end_unix_s()
         return common_pb2.Node(facts=facts, state=state, certificate_end_time=rfc3339(end_s))
+
+    def _removed(self) -> list[NodeId]:
+        members = self.own.view().members.values()
+        return [m.id for m in members if m.knowing is Knowing.REMOVED]
 
     def _is_listed(self, peer: Peer) -> bool:
         return self.passing.roster.knowing(peer.id) is not Knowing.REMOVED
@@ -108,6 +116,12 @@ _FROZEN = admin_pb2.Problem(
     what="much was lost at once, likelier by a cut than a catastrophe: nothing is copied for now",
     next="mend the network, or start the nodes again; after 15 minutes repair begins by itself",
 )
+_OUT = admin_pb2.Problem(
+    code="NODE_REMOVED",
+    what="the node that answers was removed from this cluster for good, and no other listens to it",
+    next="ask another node, with --node; a new identity brings the machine back: "
+    "`mcctl cluster issue-node`, then `nodeagentd install`",
+)
 _LOST = {
     common_pb2.NODE_STATE_SUSPECT: ("NODE_SUSPECT", "has been silent for {s:.1f} s"),
     common_pb2.NODE_STATE_DOWN: ("NODE_DOWN", "is not running: its machine refuses connections"),
@@ -117,6 +131,8 @@ _UNREACHABLE = ("NODE_UNREACHABLE", "has not been heard for {s:.0f} s, and too f
 
 
 def _problem(node: common_pb2.Node) -> admin_pb2.Problem:
+    if node.state == common_pb2.NODE_STATE_REMOVED:
+        return _OUT
     name = node.facts.name
     code, said = _LOST.get(node.state, _UNREACHABLE)
     return admin_pb2.Problem(

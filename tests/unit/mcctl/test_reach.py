@@ -28,6 +28,14 @@ def test_a_node_that_only_the_context_knows_is_unreachable_and_a_problem() -> No
     assert "b has not been heard by a" in problem["what"]
 
 
+def test_a_node_that_was_removed_is_missed_by_nobody() -> None:
+    told = [node("01", "a", "10.0.0.1:1")]
+    endpoints = [Endpoint("01", "a", "1.1.1.1:1"), Endpoint("02", "b", "2.2.2.2:1")]
+    seen = with_missing(told, endpoints, ["02"])
+    assert [s.fields["name"] for s in seen] == ["a"]
+    assert problems(admin_pb2.GetStatusResponse(nodes=told), seen, "a") == []
+
+
 def test_our_own_address_of_a_node_goes_before_what_it_advertises() -> None:
     told = [node("01", "a", "10.0.0.1:1"), node("02", "b", "10.0.0.2:1")]
     seen = with_missing(told, [Endpoint("01", "a", "1.1.1.1:1")])
