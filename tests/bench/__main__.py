@@ -18,7 +18,7 @@ from tests.bench.frame import Bench, Row
 from tests.bench.machine import Machine
 
 # In the order of running; each module has `rows`, a Bench.
-NAMES = ("start", "calls", "links")
+NAMES = ("start", "calls", "links", "watch", "serf")
 
 
 def say(text: str) -> None:

@@ -7,6 +7,9 @@ Prints its port, and serves until its input ends.
 
 import asyncio
 import sys
+from asyncio.subprocess import PIPE
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +37,23 @@ class Bare(grpc.GenericRpcHandler):
 
 async def _answer(_request: Any, _context: Any) -> Any:
     return _ANSWER
+
+
+@asynccontextmanager
+async def bare_server(identity: Path, state: Path) -> AsyncIterator[tuple[int, str]]:
+    """Such a server as a process of its own: its pid, and its address."""
+    command = (sys.executable, "-m", "tests.bench.bare", str(identity), str(state))
+    process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        yield process.pid, f"127.0.0.1:{int(await process.stdout.readline())}"
+        process.stdin.close()
+        await process.wait()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
 
 
 async def main(identity: Path, state: Path) -> None:

@@ -2,26 +2,23 @@
 
 import asyncio
 import os
-import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import grpc
 from grpc_health.v1 import health_pb2
 
-from identity.names import Identity
 from multicloud.v1 import admin_pb2, admin_pb2_grpc
 from nodeagent.config.load import load
 from tests.bench.bare import PATH as CHECK
+from tests.bench.bare import bare_server
 from tests.bench.daemon import Daemon, World, running, world
 from tests.bench.frame import Row, Say, row
 from tests.bench.load import Burst, Call, Channels, at_once, one_by_one
 from tests.support.otlp import receiving
-from tests.support.people import CLUSTER
 
 ALONE = 2000
 AUDITED_ALONE = 300
@@ -50,8 +47,7 @@ async def rows(say: Say) -> AsyncIterator[Row]:
 
 def _channels(daemon: Daemon, count: int = 1) -> Channels:
     address = load(daemon.place.config, {}, {}).config.listen.api
-    dns_name = Identity(CLUSTER, "node", daemon.place.id).dns_name
-    return Channels(address, dns_name, daemon.operator, count)
+    return Channels(address, daemon.dns_name, daemon.operator, count)
 
 
 def _list_nodes(channel: grpc.aio.Channel) -> Call:
@@ -59,7 +55,7 @@ def _list_nodes(channel: grpc.aio.Channel) -> Call:
     return lambda: stub.ListNodes(admin_pb2.ListNodesRequest(), timeout=10)
 
 
-def _check(channel: grpc.aio.Channel) -> Call:
+def check_on(channel: grpc.aio.Channel) -> Call:
     call: Any = channel.unary_unary(
         CHECK,
         request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
@@ -107,9 +103,13 @@ def _burst_rows(name: str, bursts: Sequence[Burst], how: str) -> list[Row]:
 async def _guard(daemon: Daemon) -> AsyncIterator[Row]:
     """The guard beside a bare handler, in turns."""
     guarded, bare = list[Burst](), list[Burst]()
-    async with _bare(daemon) as (pid, floor), _channels(daemon) as (channel,):
-        async with floor as (bare_channel,):
-            calls, floor_calls = [_check(channel)] * IN_FLIGHT, [_check(bare_channel)] * IN_FLIGHT
+    identity, state = (daemon.place.folder / name for name in ("identity", "bare"))
+    async with bare_server(identity, state) as (pid, address), _channels(daemon) as (channel,):
+        async with Channels(address, daemon.dns_name, daemon.operator) as (bare_channel,):
+            calls, floor_calls = (
+                [check_on(channel)] * IN_FLIGHT,
+                [check_on(bare_channel)] * IN_FLIGHT,
+            )
             await at_once(calls, BURST_S, daemon.pid)
             await at_once(floor_calls, BURST_S, pid)
             for _ in range(ROUNDS):
@@ -127,29 +127,6 @@ async def _guard(daemon: Daemon) -> AsyncIterator[Row]:
     share = [g.per_s / b.per_s for g, b in pairs]
     what = "guard, share of the bare calls/s"
     yield row(what, share, "", "of the same rounds", more_is_better=True)
-
-
-@asynccontextmanager
-async def _bare(daemon: Daemon) -> AsyncIterator[tuple[int, Channels]]:
-    """A server without a guard, with the daemon's own certificate: its pid, and a channel to it."""
-    folder = daemon.place.folder
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.bench.bare", str(folder / "identity"), str(folder / "bare")),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    try:
-        address = f"127.0.0.1:{int(await process.stdout.readline())}"
-        dns_name = Identity(CLUSTER, "node", daemon.place.id).dns_name
-        yield process.pid, Channels(address, dns_name, daemon.operator)
-        process.stdin.close()
-        await process.wait()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
 
 
 async def _audited(daemon: Daemon) -> AsyncIterator[Row]:
@@ -193,7 +170,7 @@ async def _telemetry(place: World) -> AsyncIterator[Row]:
         for name, endpoint, how in cases:
             settings = (f"telemetry.otlp_endpoint={endpoint}",) if endpoint else ()
             async with running(place, *settings) as daemon, _channels(daemon) as (channel,):
-                calls = [_check(channel)] * IN_FLIGHT
+                calls = [check_on(channel)] * IN_FLIGHT
                 await at_once(calls, BURST_S, daemon.pid)
                 bursts = [await at_once(calls, BURST_S, daemon.pid) for _ in range(ROUNDS)]
             receiver.spans.clear()

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from identity.names import Identity
 from multicloud.channel import Credentials
 from tests.support.nodes import Place, make_place
-from tests.support.people import People
+from tests.support.people import CLUSTER, People
 
 READY_S_MAX = 30.0
 END_S_MAX = 10.0
@@ -26,6 +27,10 @@ class Daemon:
     pid: int
     ready_s: float  # From before the process was made to READY=1.
     people: People
+
+    @property
+    def dns_name(self) -> str:
+        return Identity(CLUSTER, "node", self.place.id).dns_name
 
     @property
     def operator(self) -> Credentials:

@@ -8,10 +8,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from mcctl.dev import meet
 from mcctl.dev.network import Network
-from tests.bench.cluster import DevCluster, dev_cluster
-from tests.bench.frame import Goal, Row, Say, row
+from tests.bench.frame import Row, Say, row
 from tests.support.nodes import free_ports
 
 ONE_WAY_MS = (0.0, 0.5, 5.0, 40.0, 75.0)
@@ -19,8 +17,6 @@ PINGS = 60
 PUSHES, PUSH_MIB = 5, 64
 FAR_MS = 40.0
 NARROW_MBIT, NARROW_MIB = 200, 16
-SETTLE_S = 12.0
-NEAR_SHARE, NEAR_MS = 0.1, 2.0  # The goal of `mcctl rtt`: the larger of both.
 THERE, BACK = ("a", "b"), ("b", "a")
 LISTEN_POLL_S = 0.01
 BITS_OF_MIB = 8 * (1 << 20)
@@ -42,11 +38,6 @@ async def rows(say: Say) -> AsyncIterator[Row]:
             yield row(f"error of {2 * delay_ms:g} ms there and back", off_ms, "ms", how)
         async for found in _bandwidth(ends, network, port, target):
             yield found
-    say("what six nodes say of the ways between them")
-    async with dev_cluster(6) as cluster:
-        await asyncio.sleep(SETTLE_S)
-        for found in await said(cluster, ""):
-            yield found
 
 
 async def _bandwidth(ends: Process, network: Network, port: int, target: int) -> AsyncIterator[Row]:
@@ -66,32 +57,6 @@ async def _bandwidth(ends: Process, network: Network, port: int, target: int) ->
     share = [100 * mib_s * BITS_OF_MIB / (NARROW_MBIT * 1e6) for mib_s in found]
     what = f"share of {NARROW_MBIT} Mbit/s that was set"
     yield row(what, share, "%", f"{NARROW_MIB} MiB over one connection", more_is_better=True)
-
-
-async def said(cluster: DevCluster, when: str) -> list[Row]:
-    """What the nodes have measured of each other, beside the delays that were set."""
-    links = {(link["from"], link["to"]): link["delay_ms"] for link in cluster.described["links"]}
-    set_ms = {(a, b): ms + links[b, a] for (a, b), ms in links.items()}
-    async with cluster.client() as client:
-        views = await meet.views(client, cluster.names)
-    found_ms = {(a, n.facts.name): n.rtt_ms for a, known in views.items() for n in known}
-    off_ms = {pair: abs(found_ms[pair] - ms) for pair, ms in set_ms.items()}
-    near = sum(off_ms[pair] <= max(NEAR_MS, NEAR_SHARE * ms) for pair, ms in set_ms.items())
-    how = f"each of {len(set_ms)} ways as its node tells it, beside what was set"
-    bound = f"{NEAR_SHARE:.0%} or {NEAR_MS:g} ms"
-    goal = Goal(100.0, most=False)
-    return [
-        row(f"error of nodes' round trips{when}", off_ms.values(), "ms", how),
-        row(
-            f"ways told within {bound}{when}",
-            [100 * near / len(set_ms)],
-            "%",
-            how,
-            at="only",
-            goal=goal,
-            more_is_better=True,
-        ),
-    ]
 
 
 @asynccontextmanager

@@ -94,14 +94,6 @@ async def _six(say: Say) -> AsyncIterator[Row]:
                 how = f"on a dev cluster of {SIX}, round trips included"
                 nodes_s = [(await timed(cluster.home, "nodes"))[0] for _ in range(RUNS + 1)][1:]
                 yield row("`mcctl nodes`", nodes_s, "s", how, goal=NODES_GOAL)
-                say(f"its rest, {REST_S:g} s")
-                await asyncio.sleep(SETTLE_S)
-                percents = await cost.cpu_percent(cluster.pids, REST_S)
-                held = [cost.holding(pid) for pid in cluster.pids]
-                each = f"each node of {SIX}, {REST_S:g} s"
-                yield row("node at rest, processor", percents, "% of a core", each)
-                yield row("node at rest, RSS", [h.rss_mib for h in held], "MiB", each)
-                yield row("node at rest, PSS", [h.pss_mib for h in held], "MiB", each)
         up_s.append(cluster.up_s)
         down_s.append(cluster.down_s)
     how = "`mcctl dev up`: identities, daemons, links, and all have met"
