@@ -89,6 +89,12 @@ def one_way(world: World, sender: Host, receiver: Host) -> None:
     world.network.cut([sender.id], [receiver.id], one_way=True)
 
 
+def refuse(world: World, observer: Host, subject: Host) -> None:
+    """A firewall between the two resets their stream and refuses dials, in the subject's name."""
+    world.network.refusing.add((observer.id, subject.id))
+    world.wire.reset(observer, subject)
+
+
 def heal(world: World) -> None:
     world.network.heal()
 

@@ -72,6 +72,7 @@ class Network:
         self.loss = loss
         self.slow_s: dict[str, float] = {}  # Mean of an exponential delay, each way.
         self.cuts: list[Cut] = []
+        self.refusing: set[tuple[str, str]] = set()  # A box between these two refuses dials.
         self._rtts_s = places()[1]
 
     def rtt_s(self, a: Domain, b: Domain) -> float:
@@ -90,6 +91,7 @@ class Network:
 
     def heal(self) -> None:
         self.cuts.clear()
+        self.refusing.clear()
 
     def delay_s(self, sender: str, receiver: str, rtt_s: float, retry_s: float) -> float:
         """One way for one segment, retransmissions included."""

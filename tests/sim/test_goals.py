@@ -5,7 +5,7 @@ import pytest
 from coordinator.brain import Brain
 from tests.sim.lives import LIVES
 
-SMALL = sorted(set(LIVES) - {"split_10_min", "two_alone"})
+SMALL = sorted(set(LIVES) - {"split_10_min", "two_alone", "halves"})
 # Three nodes in three regions: each region is one node, and no correlated loss is seen in one.
 BY_THREE = sorted(set(SMALL) - {"split_1_min", "region_dead", "one_way_links"})
 # What promises a time that a retransmission alone may take, or a quick restart amid redials.
@@ -44,6 +44,10 @@ def test_lost_packets_break_no_goal(name: str, loss: float) -> None:
 def test_two_nodes_call_each_other_unreachable_and_never_dead() -> None:
     check("two_alone", 2, 0.0, range(5))
     check("two_alone", 2, 0.15, range(5))
+
+
+def test_halves_that_call_each_other_dead_become_one_again() -> None:
+    check("halves", 20, 0.0, range(2))
 
 
 def test_a_cut_of_ten_minutes_heals_without_a_repair() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from coordinator.brain import Brain
 from tests.sim import checks, faults
-from tests.sim.lives import cluster, victim
+from tests.sim.scene import cluster, victim
 from tests.sim.world import World
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -158,7 +158,7 @@ class Wire:
             return
         rtt_s = self._network.rtt_s(observer.domain, subject.domain)
         delay_s = self._delay_s(subject, observer, rtt_s)
-        if not subject.running:
+        if not subject.running or (observer.id, subject.id) in self._network.refusing:
             world.later(world.now_s + delay_s, (self._refused, watch, attempt))
             return
         delay_s += self._delay_s(observer, subject, rtt_s) + HANDSHAKE_S
@@ -231,6 +231,12 @@ class Wire:
                 if not host.silent:
                     self._reset_other_end(host, pipe.back)
         host.pipes.clear()
+
+    def reset(self, observer: Host, subject: Host) -> None:
+        """Something in between ends the observer's stream."""
+        watch = observer.watches.get(subject.id)
+        if watch is not None and watch.pipe is not None:
+            self._broken(watch.pipe, None)
 
     def _reset_other_end(self, host: Host, other_end: Pipe | None) -> None:
         """`host` says that a stream is no more; whoever holds the other end will hear, or not."""

@@ -1,0 +1,69 @@
+"""python -m tests.sim: lives by seed, or the report.
+
+python -m tests.sim life --seed 7          one life, repeated exactly, and its trace
+python -m tests.sim life --seeds 1000      many, and which of them do not end in agreement
+python -m tests.sim report [--full] [--write]
+"""
+
+import argparse
+import sys
+
+from tests.bench import tables
+from tests.sim import checks, report
+
+AGREE_S = 60.0
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.sim", description="The simulator.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    life = commands.add_parser("life", help="one life by its seed, or many")
+    life.add_argument("--seed", type=int, default=None)
+    life.add_argument("--seeds", type=int, default=None)
+    written = commands.add_parser("report", help="the tables of docs/benchmarks.md")
+    written.add_argument("--full", action="store_true", help="takes an hour or more")
+    written.add_argument("--seed", type=int, default=1)
+    written.add_argument("--write", action="store_true", help="into docs/benchmarks.md")
+    asked = parser.parse_args(arguments)
+    if asked.command == "report":
+        return _report(asked.full, asked.seed, asked.write)
+    if asked.seeds is not None:
+        return _many(asked.seeds)
+    return _one(asked.seed or 0)
+
+
+def _report(full: bool, seed: int, write: bool) -> int:
+    text = report.report(report.FULL if full else report.SHORT, seed)
+    sys.stdout.write(text + "\n")
+    if write:
+        tables.write(report.MARKER, text)
+    return 0
+
+
+def _one(seed: int) -> int:
+    world = report.one_life(seed)
+    for told in world.told:
+        subject = world.by_id[told.subject].name
+        said = (
+            f"{told.at_s:9.3f}  {told.observer.name:>4}  {told.what:16} {subject:>4}  {told.why}\n"
+        )
+        sys.stdout.write(said)
+    took_s, complaints = checks.agree_within(world, AGREE_S)
+    sys.stdout.write("\n".join([*complaints, f"views agree after {took_s:.1f} s"]) + "\n")
+    sys.stdout.write(f"seed {seed}: {world.events} events, trace {world.trace}\n")
+    return 1 if complaints else 0
+
+
+def _many(seeds: int) -> int:
+    bad = 0
+    for seed in range(seeds):
+        complaints = checks.agree_within(report.one_life(seed), AGREE_S)[1]
+        if complaints:
+            bad += 1
+            sys.stdout.write(f"seed {seed}: {complaints[0]}\n")
+    sys.stdout.write(f"{seeds - bad} of {seeds} lives end in agreement\n")
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
