@@ -10,7 +10,7 @@ DEMO_MIB ?= 1024
 export MC_DEV_DIR ?= $(CURDIR)/.dev
 export XDG_CONFIG_HOME ?= $(CURDIR)/.dev-config
 
-.PHONY: help setup demo test test-all bench check fmt docs pages protos audit sbom clean
+.PHONY: help setup demo test test-all bench sim sim-report check fmt docs pages protos audit sbom clean
 .DEFAULT_GOAL := help
 
 help: ## This list.
