@@ -17,6 +17,7 @@ from mcctl.dev.layout import Place
 from multicloud.context import Endpoint
 
 HOST = "127.0.0.1"
+HOLD_S = 3.0  # From dead to gone: a minute is long to look at a screen.
 NODE_DAYS = 90
 OPERATOR_DAYS = 30
 OPERATOR = "admin"
@@ -144,6 +145,7 @@ def write_config(
                 "http": f"{HOST}:{node.http_port}",
             },
             "identity": {"dir": str(node.folder / "identity")},
+            "watch": {"hold_s": HOLD_S},
             "join": {"peers": [f"{HOST}:{link.api}" for link in links.values()]},
             **{
                 f"dev.peers.{peer}": {
@@ -160,7 +162,7 @@ def write_config(
 
 
 def _toml(tables: Mapping[str, Mapping[str, object]]) -> str:
-    """Our values are strings, booleans and lists of strings: JSON writes them as TOML does."""
+    """Strings, numbers, booleans and lists of strings: JSON writes them as TOML does."""
     return "\n".join(
         f"[{name}]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in table.items())
         for name, table in tables.items()

@@ -78,6 +78,10 @@ def _link(roster: Roster, peer: Peer) -> Iterator[admin_pb2.Finding]:
         what = peer.failure or "its observers do not hear it"
         remedy = f"look at {peer.name}: `systemctl status nodeagentd`, `journalctl -u nodeagentd`"
         yield finding("NODE_LOST", subject, ERROR, what, remedy)
+    elif state == common_pb2.NODE_STATE_SUSPECT:
+        what = "silent for more than a second: it pauses, or it is being lost"
+        remedy = "wait some seconds: `mcctl events --follow` tells what becomes of it"
+        yield finding("LINK_SILENT", subject, WARNING, what, remedy)
     elif peer.failure or state == common_pb2.NODE_STATE_UNREACHABLE:
         port = peer.address.rpartition(":")[2] or "7443"
         yield finding(

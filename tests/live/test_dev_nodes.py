@@ -126,14 +126,11 @@ async def test_a_paused_node_is_there_and_silent(six: Cluster) -> None:
 
 
 async def test_a_wiped_node_has_an_empty_disk_and_its_old_identity(six: Cluster) -> None:
-    six.dev("restart", "azure-a")
-    before = six.home.json("node", "show", "azure-a", "--context", "dev-six", "--node", "azure-a")
-    assert before["generation"] > 1
+    before = six.node("azure-a")
     (Path(six.node("azure-a")["data_dir"]) / "left-over").write_text("x")
     wiped = six.dev("wipe", "azure-a")
     assert not (Path(wiped["data_dir"]) / "left-over").exists()
-    after = six.home.json("node", "show", "azure-a", "--context", "dev-six", "--node", "azure-a")
-    assert (after["id"], after["generation"]) == (before["id"], 1)
+    assert (wiped["id"], wiped["address"]) == (before["id"], before["address"])
     await six.sees("aws-a", "azure-a", alive=True)
 
 
@@ -160,30 +157,6 @@ async def test_a_cloud_that_is_cut_off_one_way_cannot_be_heard(six: Cluster) -> 
     six.dev("heal")
     for hearer in ("aws-a", "gcp-b"):
         await six.sees(hearer, "azure-a", alive=True)
-
-
-async def test_status_nodes_and_check_name_a_dead_node_and_what_to_do(six: Cluster) -> None:
-    six.dev("kill", "aws-b")
-    try:
-        await six.sees("gcp-a", "aws-b", alive=False)
-        asked = ("--context", "dev-six", "--node", "gcp-a")
-        status = six.home.json("status", *asked)
-        assert status["safe"] is True
-        (problem,) = [p for p in status["problems"] if "aws-b" in p["what"]]
-        assert problem["code"] == "NODE_UNREACHABLE"
-        assert problem["next"]
-        nodes = {n["name"]: n for n in six.home.json("nodes", *asked)}
-        assert nodes["aws-b"]["state"] != "alive"
-        assert nodes["aws-b"]["rtt_ms"] is None
-        assert nodes["gcp-a"]["rtt_ms"] > 0
-        checked = six.home.json("check", *asked, code=1)
-        broken = [f for f in checked["findings"] if f["severity"] == "error"]
-        assert all("aws-b" in f["subject"] and f["next"] for f in broken)
-        linked = six.home.json("check", "--link", "gcp-a", "aws-a", *asked)
-        assert {f["subject"] for f in linked["findings"]} == {"gcp-a -> aws-a", "aws-a -> gcp-a"}
-    finally:
-        six.dev("start", "aws-b")
-    await six.sees("gcp-a", "aws-b", alive=True)
 
 
 @pytest.mark.parametrize(

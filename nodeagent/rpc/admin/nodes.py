@@ -127,7 +127,10 @@ _LOST = {
     common_pb2.NODE_STATE_DOWN: ("NODE_DOWN", "is not running: its machine refuses connections"),
     common_pb2.NODE_STATE_DEAD: ("NODE_DEAD", "is dead: its observers do not hear it"),
 }
-_UNREACHABLE = ("NODE_UNREACHABLE", "has not been heard for {s:.0f} s, and too few can judge")
+_UNREACHABLE = (
+    "NODE_UNREACHABLE",
+    "has not been heard here for {s:.0f} s, and too few others say the same to call it dead",
+)
 
 
 def _problem(node: common_pb2.Node) -> admin_pb2.Problem:
