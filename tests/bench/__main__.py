@@ -10,7 +10,7 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 
 from tests.bench import report, tables
@@ -26,8 +26,8 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-async def run(names: Sequence[str]) -> dict[str, list[Row]]:
-    """All in one event loop: grpc.aio does not survive a second one."""
+async def run(names: Sequence[str], done: Callable[[str, list[Row]], None]) -> dict[str, list[Row]]:
+    """All in one event loop: grpc.aio does not survive a second one. Each is `done` at once."""
     found: dict[str, list[Row]] = {}
     for name in names:
         begun_s = time.monotonic()
@@ -37,6 +37,7 @@ async def run(names: Sequence[str]) -> dict[str, list[Row]]:
         async for row in bench(lambda text: say(f"   … {text}")):
             say(f"   {row}")
             rows.append(row)
+        done(name, rows)
         say(f"   {time.monotonic() - begun_s:.0f} s")
     return found
 
@@ -52,12 +53,14 @@ def main(argv: Sequence[str]) -> int:
     machine, day = Machine.here(), time.strftime("%Y-%m-%d", time.gmtime())
     when = f"{day}, the machine's load being {os.getloadavg()[0]:.1f} before the start"
     say(f"{machine}; {when}")
-    found = asyncio.run(run(chosen.names or NAMES))
-    now = report.stored(found, machine, day)
-    report.write(report.LAST, now)
-    if not chosen.no_write:
-        for name, rows in found.items():
+
+    def done(name: str, rows: list[Row]) -> None:
+        report.write(report.LAST, report.stored({name: rows}, machine, day))
+        if not chosen.no_write:
             tables.write(name, report.table(name, rows, machine, when))
+
+    found = asyncio.run(run(chosen.names or NAMES, done))
+    now = report.stored(found, machine, day)
     for line in report.compared(now, report.read(report.BASELINE), machine):
         say(line)
     if chosen.baseline:
