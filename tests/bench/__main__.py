@@ -51,8 +51,11 @@ def main(argv: Sequence[str]) -> int:
     if unknown := set(chosen.names) - set(NAMES):
         parser.error(f"no bench is called {', '.join(sorted(unknown))}; there are {NAMES}")
     machine, day = Machine.here(), time.strftime("%Y-%m-%d", time.gmtime())
-    when = f"{day}, the machine's load being {os.getloadavg()[0]:.1f} before the start"
+    load = os.getloadavg()[0]
+    when = f"{day}, the machine's load being {load:.1f} before the start"
     say(f"{machine}; {when}")
+    if load > machine.cores / 2:
+        say("others are at work on this machine: every figure is worse than it need be")
 
     def done(name: str, rows: list[Row]) -> None:
         report.write(report.LAST, report.stored({name: rows}, machine, day))

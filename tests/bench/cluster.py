@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import sys
 import tempfile
 import time
@@ -28,8 +29,13 @@ async def timed(home: Home, *words: str) -> tuple[float, str]:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    async with asyncio.timeout(COMMAND_S_MAX):
-        out, err = await process.communicate()
+    try:
+        async with asyncio.timeout(COMMAND_S_MAX):
+            out, err = await process.communicate()
+    finally:
+        if process.returncode is None:  # `dev up` takes down what it had begun.
+            process.send_signal(signal.SIGINT)
+            await process.wait()
     took_s = time.monotonic() - begun_s
     if process.returncode:
         raise RuntimeError(f"mcctl {' '.join(words)}: {(out + err).decode()}")

@@ -4,22 +4,22 @@ A segment that carries data is about a message: what is said is small and not he
 """
 
 import asyncio
+import os
 import socket
 import struct
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
-import psutil
-
-Ends = tuple[int, int]  # Local and remote port: all of it happens on one machine.
+Inode = int  # Names a socket of this machine.
 
 # linux/netlink.h, linux/inet_diag.h, linux/tcp.h
 _SOCK_DIAG, _BY_FAMILY, _DUMP = 4, 20, 0x301
 _DONE, _INFO, _ESTABLISHED = 3, 2, 1 << 1
 _HEADER = struct.Struct("=IHHII")
-_PORTS = struct.Struct("!4xHH")
+_INODE, _INODE_AT = struct.Struct("=I"), 68
 _MESSAGE_BYTES = 72
 _ATTRIBUTE = struct.Struct("=HH")
 _BYTES_ACKED = (struct.Struct("=Q"), 120)
@@ -42,32 +42,39 @@ class Rate:
 
 async def rates(pids: Sequence[int], over_s: float) -> list[Rate]:
     """What each has sent, over connections that are open at the end."""
-    before, begun_s = _counted(pids), time.monotonic()
+    before, begun_s = counted(pids), time.monotonic()
     await asyncio.sleep(over_s)
-    after, took_s = _counted(pids), time.monotonic() - begun_s
+    after, took_s = counted(pids), time.monotonic() - begun_s
     return [_rate(old, new, took_s) for old, new in zip(before, after, strict=True)]
 
 
-def _rate(old: Mapping[Ends, Sent], new: Mapping[Ends, Sent], took_s: float) -> Rate:
+def _rate(old: Mapping[Inode, Sent], new: Mapping[Inode, Sent], took_s: float) -> Rate:
     nothing = Sent(0, 0)
-    change = [(sent, old.get(ends, nothing)) for ends, sent in new.items()]
+    change = [(sent, old.get(inode, nothing)) for inode, sent in new.items()]
     return Rate(
         sum(now.bytes - then.bytes for now, then in change) / took_s,
         sum(now.segments - then.segments for now, then in change) / took_s,
     )
 
 
-def _counted(pids: Iterable[int]) -> list[dict[Ends, Sent]]:
+def counted(pids: Iterable[int]) -> list[dict[Inode, Sent]]:
+    """Of each process, what it has sent on the connections that it has now."""
     everything = _all_sent()
-    found = []
-    for pid in pids:
-        owned = psutil.Process(pid).net_connections("tcp")
-        ends = [(c.laddr.port, c.raddr.port) for c in owned if c.raddr]
-        found.append({pair: everything[pair] for pair in ends if pair in everything})
+    return [{i: everything[i] for i in inodes_of(pid) if i in everything} for pid in pids]
+
+
+def inodes_of(pid: int) -> set[Inode]:
+    """Of its sockets. A file that is closed meanwhile has none."""
+    found = set()
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            name = os.readlink(entry)
+            if name.startswith("socket:["):
+                found.add(int(name[len("socket:[") : -1]))
     return found
 
 
-def _all_sent() -> dict[Ends, Sent]:
+def _all_sent() -> dict[Inode, Sent]:
     found = {}
     with closing(socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _SOCK_DIAG)) as asking:
         for family in (socket.AF_INET, socket.AF_INET6):
@@ -77,9 +84,9 @@ def _all_sent() -> dict[Ends, Sent]:
             for message in _messages(asking):
                 info = _info(message)
                 if len(info) >= _INFO_BYTES_MIN:
-                    local, remote = _PORTS.unpack_from(message)
+                    (inode,) = _INODE.unpack_from(message, _INODE_AT)
                     counts = [kind.unpack_from(info, at)[0] for kind, at in _COUNTERS]
-                    found[local, remote] = Sent(*counts)
+                    found[inode] = Sent(*counts)
     return found
 
 
