@@ -49,10 +49,10 @@ async def _pairs(by: By | None) -> list[dict[str, Any]]:
             by = By.REGION if len(await reach.nodes(client)) > NODES_MAX else By.NODE
         request = admin_pb2.GetRttRequest(by_region=by is By.REGION)
         answer = await client.admin.GetRtt(request)
-    return [_fields(pair) for pair in answer.pairs]
+    return [pair_fields(pair) for pair in answer.pairs]
 
 
-def _fields(pair: admin_pb2.RttPair) -> dict[str, Any]:
+def pair_fields(pair: admin_pb2.RttPair) -> dict[str, Any]:
     """As documented for `mcctl rtt -o json`."""
     return {
         "from": getattr(pair, "from"),

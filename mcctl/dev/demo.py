@@ -10,63 +10,24 @@ import secrets
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mcctl import show
-from mcctl.dev import ask, intruder, meet
+from mcctl.dev import acts, ask, intruder
 from mcctl.dev.commands import bring_up
 from mcctl.dev.folder import Folder, folder_of
 from mcctl.dev.layout import CLOUDS_DEFAULT, NODES_DEFAULT
-from mcctl.dev.network import Pair
 from mcctl.dev.processes import Known
-from mcctl.show import Cell, Table
+from mcctl.dev.stage import Checks, Stage
+from mcctl.show import Cell
 from multicloud.client import Client
 from multicloud.context import Contexts
 from multicloud.errors import McError
-from multicloud.v1 import admin_pb2, common_pb2
+from multicloud.v1 import admin_pb2
 
-# How far a measured round trip may be from the delays set: six daemons share few cores here.
-RTT_SLACK_MS, RTT_SLACK_SHARE = 10.0, 0.2
-SEEN_S_MAX = 15.0
-POLL_S = 0.05
+SEEN_S_MAX = 30.0
 EXIT_UNREACHABLE = 3
-GREETING_S = 1.0  # Nodes measure as often as that.
-
-
-@dataclass
-class Checks:
-    """What was claimed, whether it held, and how long it took."""
-
-    done: list[dict[str, Any]] = field(default_factory=list)
-
-    def add(self, name: str, ok: bool, detail: str, seconds: float = 0.0) -> None:
-        self.done.append({"name": name, "ok": ok, "detail": detail, "seconds": round(seconds, 3)})
-        show.note(f"  {'ok  ' if ok else 'FAIL'}  {name}: {detail}")
-
-    @property
-    def ok(self) -> bool:
-        return bool(self.done) and all(check["ok"] for check in self.done)
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """The running cluster, and where results go."""
-
-    folder: Folder
-    described: dict[str, Any]
-    client: Client
-    checks: Checks
-
-    @property
-    def nodes(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self.described["nodes"]
-        return found
-
-    @property
-    def names(self) -> list[str]:
-        return [node["name"] for node in self.nodes]
 
 
 async def run(env: Mapping[str, str], *, mib: int) -> int:
@@ -80,6 +41,7 @@ async def run(env: Mapping[str, str], *, mib: int) -> int:
     took_s = time.monotonic() - begun_s
     said = f"{len(described['nodes'])} daemons are ready and have met after {took_s:.1f} s"
     checks.add("up", True, said, took_s)
+    checks.figure("start_s", took_s)
     owners = _owners(folder)
     try:
         await _show(folder, described, checks)
@@ -90,50 +52,24 @@ async def run(env: Mapping[str, str], *, mib: int) -> int:
         _say_how_to_look(described)
     else:
         _nothing_left(checks, folder, described, owners)
-    # Bytes, and so figures, come with the issues that move data; `mib` is their size.
-    show.emit({"ok": checks.ok, "figures": {}, "checks": checks.done}, _screen(checks))
+    checks.figure("seconds", time.monotonic() - begun_s)
+    # Figures of bytes come with the issues that move data; `mib` is their size.
+    value = {"ok": checks.ok, "figures": checks.figures, "checks": checks.done}
+    show.emit(value, _screen(checks))
     return 0 if checks.ok else 1
 
 
 async def _show(folder: Folder, described: dict[str, Any], checks: Checks) -> None:
     async with Client(Contexts().load(described["context"])) as client:
         stage = Stage(folder, described, client, checks)
-        for part in (_greetings, _strangers, _kill_and_restart, _reload, _audit):
+        for part in (
+            *(acts.members, acts.distances, acts.election, acts.kill, acts.freeze, acts.cut),
+            *(_strangers, _reload, _audit),
+        ):
             try:
                 await part(stage)
             except McError as failed:
                 checks.add(part.__name__.strip("_").replace("_", " "), False, str(failed))
-
-
-async def _greetings(stage: Stage) -> None:
-    show.note("Every node has authenticated every other one, and measures the way to it:")
-    context = stage.described["context"]
-    set_ms = {(link["from"], link["to"]): link["delay_ms"] for link in stage.described["links"]}
-    wanted_ms = {(a, b): ms + set_ms[b, a] for (a, b), ms in set_ms.items()}
-    found_ms: dict[Pair, float] = {}
-    begun_s = time.monotonic()
-    # A node keeps the least of its last few measurements, so a busy start is soon forgotten.
-    while not found_ms or (_off(wanted_ms, found_ms) and time.monotonic() - begun_s < SEEN_S_MAX):
-        if found_ms:
-            await asyncio.sleep(GREETING_S)
-        views = await meet.all_met(context, stage.described, _quiet, _all_measured)
-        found_ms = {(a, n.facts.name): n.rtt_ms for a, known in views.items() for n in known}
-    rows = [[*pair, f"{ms:.1f}", f"{found_ms[pair]:.1f}"] for pair, ms in wanted_ms.items()]
-    show.note(Table(("FROM", "TO", ">SET MS", ">MEASURED MS"), rows))
-    off = _off(wanted_ms, found_ms)
-    pairs = len(stage.names) * (len(stage.names) - 1)
-    stage.checks.add("mTLS", len(rows) == pairs, f"{len(rows)} of {pairs} ways, pinned both ends")
-    said = "; ".join(off) or f"round trips of all {len(rows)} ways are as set"
-    stage.checks.add("delays", not off, said)
-
-
-def _off(wanted_ms: Mapping[Pair, float], found_ms: Mapping[Pair, float]) -> list[str]:
-    """The ways that take longer, or less, than what is set allows."""
-    return [
-        f"{a} to {b}: {found_ms[a, b]:.1f} ms, set {ms:.1f} ms"
-        for (a, b), ms in wanted_ms.items()
-        if not -1 <= found_ms[a, b] - ms <= RTT_SLACK_MS + RTT_SLACK_SHARE * ms
-    ]
 
 
 async def _strangers(stage: Stage) -> None:
@@ -148,32 +84,6 @@ async def _strangers(stage: Stage) -> None:
     ):
         said = await attempt(context, node)
         stage.checks.add(name, bool(said), f"refused ({said})" if said else "LET IN")
-
-
-async def _kill_and_restart(stage: Stage) -> None:
-    victim, others = stage.names[2], [n for i, n in enumerate(stage.names) if i != 2]
-    show.note(f"{victim} loses its power, and gets it back:")
-    await ask.ask(stage.folder, {"do": "kill", "node": victim}, show.note)
-    took_s = await _until_seen(stage, others, victim, alive=False)
-    stage.checks.add("kill", True, f"all others know after {took_s:.1f} s", took_s)
-    await ask.ask(stage.folder, {"do": "start", "node": victim}, show.note)
-    took_s = await _until_seen(stage, others, victim, alive=True)
-    stage.checks.add("restart", True, f"all others greet it again after {took_s:.1f} s", took_s)
-
-
-async def _until_seen(stage: Stage, others: list[str], victim: str, *, alive: bool) -> float:
-    begun_s = time.monotonic()
-    try:
-        async with asyncio.timeout(SEEN_S_MAX):
-            while True:
-                views = await meet.views(stage.client, others)
-                if all(_sees(known, victim) is alive for known in views.values()):
-                    return time.monotonic() - begun_s
-                await asyncio.sleep(POLL_S)
-    except TimeoutError as late:
-        what = "alive" if alive else "gone"
-        said = f"{victim} is not seen as {what} by all others after {SEEN_S_MAX:g} s"
-        raise McError("FAILED", said) from late
 
 
 async def _reload(stage: Stage) -> None:
@@ -250,25 +160,7 @@ def _say_how_to_look(described: dict[str, Any]) -> None:
     show.note(f"mcctl dev status --name {name}; and to end it: mcctl dev down --name {name}")
 
 
-def _screen(checks: Checks) -> list[Table | Cell]:
+def _screen(checks: Checks) -> Cell:
     held = sum(check["ok"] for check in checks.done)
     text = f"{held} of {len(checks.done)} checks held"
-    return [Cell(text, "bold green" if checks.ok else "bold red")]
-
-
-def _all_measured(views: meet.Views) -> bool:
-    return all(
-        node.rtt_ms > 0
-        for here, known in views.items()
-        for node in known
-        if node.facts.name != here
-    )
-
-
-def _sees(known: list[common_pb2.Node], name: str) -> bool:
-    states = [node.state for node in known if node.facts.name == name]
-    return states == [common_pb2.NODE_STATE_ALIVE]
-
-
-def _quiet(_text: str) -> None:
-    """Notes of a step that speaks for itself."""
+    return Cell(text, "bold green" if checks.ok else "bold red")

@@ -125,7 +125,10 @@ class Flow:
         if item is End.RESET:
             reset(self._sink)
         elif self._sink.can_write_eof() and not self._sink.is_closing():
-            self._sink.write_eof()
+            try:
+                self._sink.write_eof()
+            except OSError:  # Whoever was there has left, and answers with RST to what we wrote.
+                self._sink.abort()
         self._finished(self)
 
     def _pace_source(self) -> None:

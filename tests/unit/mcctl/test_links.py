@@ -23,6 +23,7 @@ class Echo:
     port: int
     server: asyncio.Server | None = None
     received_bytes: int = 0
+    ended: int = 0  # Connections.
 
     async def up(self) -> None:
         self.server = await asyncio.start_server(self._serve, sock=ports.listening(self.port))
@@ -41,6 +42,7 @@ class Echo:
             pass  # Some tests reset it.
         finally:
             writer.close()
+            self.ended += 1
 
 
 @dataclass
@@ -174,6 +176,23 @@ async def test_a_cut_hides_the_end_of_a_connection() -> None:
         await w.network.heal(BOTH)
         with pytest.raises(ConnectionResetError):
             await asyncio.wait_for(reader.read(1), 5)
+
+
+async def test_a_heal_gets_over_whoever_has_left_meanwhile() -> None:
+    async with world() as w:
+        streams = await w.connect_when_it_listens()
+        other = await w.connect()
+        await said_back(other)
+        await w.network.cut([("b", "a")])
+        await silent(streams)
+        await silent(other)
+        streams[1].close()  # Its answer, and the end behind it, are still on the way.
+        async with asyncio.timeout(5):
+            while not w.echo.ended:
+                await asyncio.sleep(0.005)
+        await asyncio.sleep(0.05)  # What the kernel takes to pass the end on.
+        await w.network.heal(BOTH)
+        assert await asyncio.wait_for(other[0].readexactly(5), 5) == b"hello"
 
 
 async def test_a_one_way_cut_stops_requests_or_answers_only() -> None:
