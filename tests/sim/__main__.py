@@ -10,6 +10,7 @@ import sys
 
 from tests.bench import tables
 from tests.sim import checks, report
+from tests.sim.one_life import one_life
 
 AGREE_S = 60.0
 
@@ -21,27 +22,29 @@ def main(arguments: list[str]) -> int:
     life.add_argument("--seed", type=int, default=None)
     life.add_argument("--seeds", type=int, default=None)
     written = commands.add_parser("report", help="the tables of docs/benchmarks.md")
+    written.add_argument("parts", nargs="*", choices=[[], *report.PARTS], metavar="PART")
     written.add_argument("--full", action="store_true", help="takes an hour or more")
     written.add_argument("--seed", type=int, default=1)
     written.add_argument("--write", action="store_true", help="into docs/benchmarks.md")
     asked = parser.parse_args(arguments)
     if asked.command == "report":
-        return _report(asked.full, asked.seed, asked.write)
+        return _report(asked.parts or list(report.PARTS), asked.full, asked.seed, asked.write)
     if asked.seeds is not None:
         return _many(asked.seeds)
     return _one(asked.seed or 0)
 
 
-def _report(full: bool, seed: int, write: bool) -> int:
-    text = report.report(report.FULL if full else report.SHORT, seed)
-    sys.stdout.write(text + "\n")
-    if write:
-        tables.write(report.MARKER, text)
+def _report(parts: list[str], full: bool, seed: int, write: bool) -> int:
+    for part in parts:
+        text = report.report(part, report.FULL if full else report.SHORT, seed)
+        sys.stdout.write(f"## {part}\n\n{text}\n\n")
+        if write:
+            tables.write(f"sim-{part}", text)
     return 0
 
 
 def _one(seed: int) -> int:
-    world = report.one_life(seed)
+    world = one_life(seed)
     for told in world.told:
         subject = world.by_id[told.subject].name
         said = (
@@ -57,7 +60,7 @@ def _one(seed: int) -> int:
 def _many(seeds: int) -> int:
     bad = 0
     for seed in range(seeds):
-        complaints = checks.agree_within(report.one_life(seed), AGREE_S)[1]
+        complaints = checks.agree_within(one_life(seed), AGREE_S)[1]
         if complaints:
             bad += 1
             sys.stdout.write(f"seed {seed}: {complaints[0]}\n")
