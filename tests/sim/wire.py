@@ -46,7 +46,7 @@ class Wire:
         sender.bytes_sent += wire_bytes(message)
         pipes = sender.pipes.get(to)
         if pipes:
-            self._push(pipes[0], message)
+            self._push(pipes[-1], message)  # The newest: older ones may be of a dead life.
         else:
             self._call(sender, self._world.by_id[to], message)
 
