@@ -111,7 +111,7 @@ BUGS = (
         "silence is judged too late",
         "settings",
         "silent_s",
-        "5.0",
+        "6.0",
         (("silent", 10, 0.0),),
     ),
     Bug(
@@ -178,13 +178,5 @@ BUGS = (
         "places =",
         (("one_way_links", 10, 0.15),),
         seeds=8,
-    ),
-    Bug(
-        "a newborn judges by the few it knows",
-        "brain",
-        "if now_s < self._judges_from_s:",
-        "if False:",
-        (("rolling_restart", 10, 0.15),),
-        seeds=24,
     ),
 )
