@@ -38,7 +38,7 @@ def events(
     ] = False,
     tail: Annotated[int, typer.Option(min=0, help="Only the newest so many; 0: all.")] = TAIL,
 ) -> None:
-    """What has happened, in order of time, as each node saw it. --node asks only the one named."""
+    """What has happened, in order of time, as each node saw it. --node asks only those named."""
     if follow and options().output not in ("table", "jsonl"):
         said = f"--follow has no end, and {options().output} is written at the end"
         raise McError("USAGE", said, next="use -o jsonl: an object for each event")
@@ -49,7 +49,8 @@ async def _events(*, follow: bool, tail: int) -> None:
     async with reach.client() as client:
         nodes = await reach.nodes(client)
         names = {one.node.facts.id: one.node.facts.name for one in nodes}
-        chosen = [client.node.id] if options().nodes else list(names)
+        asked = [(await client.to(word)).node.id for word in options().nodes]
+        chosen = list(dict.fromkeys(asked)) or list(names)
         told, silent = await tales_of(client, chosen)
         found = [fields(event, names) for event in merged(told)]
         found = found[-tail:] if tail else found
