@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from multicloud.client import Client
+from tests.bench.frame import Broken
 from tests.live.cluster import Home
 
 NAME = "bench"
@@ -38,7 +39,7 @@ async def timed(home: Home, *words: str) -> tuple[float, str]:
             await process.wait()
     took_s = time.monotonic() - begun_s
     if process.returncode:
-        raise RuntimeError(f"mcctl {' '.join(words)}: {(out + err).decode()}")
+        raise Broken(f"`mcctl {' '.join(words)}`: {' '.join((err + out).decode().split())}")
     return took_s, out.decode()
 
 

@@ -13,6 +13,10 @@ Bench = Callable[[Say], AsyncIterator["Row"]]
 At = Literal["median", "p99", "max", "only"]
 
 
+class Broken(Exception):
+    """A bench cannot go on, and says why; the others can."""
+
+
 @dataclass(frozen=True, slots=True)
 class Goal:
     """A bound from the design. Figures without one are there to be compared with themselves."""
