@@ -64,6 +64,7 @@ REASONS: Mapping[str, Reason] = {
     "TOO_LARGE": Reason("RESOURCE_EXHAUSTED", 1, _N, "send less at once"),
     "STALLED": Reason("ABORTED", 1, _H, "try again; the stream stood still for too long"),
     # States
+    "KEY_MISSING": Reason("FAILED_PRECONDITION", 1, _E, "read it through a node that has the cluster key; a dataset that was shredded is gone"),
     "AUDIT_UNWRITABLE": Reason("FAILED_PRECONDITION", 1, _E, "free the disk or mend the permissions of the audit log; until then nothing is changed"),
     "UNSUPPORTED": Reason("UNIMPLEMENTED", 1, _N, "upgrade the node that answered"),
     "DAMAGE": Reason("DATA_LOSS", 1, _E, "`mcctl doctor` finds and mends"),

@@ -18,7 +18,7 @@ from tests.bench.frame import Bench, Broken, Row
 from tests.bench.machine import Machine
 
 # In the order of running; each module has `rows`, a Bench.
-NAMES = ("start", "calls", "links", "watch", "serf")
+NAMES = ("start", "calls", "links", "watch", "serf", "chunks")
 
 
 def say(text: str) -> None:

@@ -1,0 +1,1 @@
+"""Chunks whose bytes never change: every release reads them, and others may try theirs on them."""
