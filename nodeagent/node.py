@@ -101,7 +101,8 @@ class Node:
         self.peers = Peers(identity.cluster, identity.client_credentials, spawn)
         self.decisions = Decisions(folder.path)
         self._removed = dict(self.decisions.removed())
-        own = own_facts(config, folder.generation, draining=self.decisions.draining())
+        end_s, draining = identity.holder.not_after_unix_s, self.decisions.draining()
+        own = own_facts(config, folder.generation, end_s, draining=draining)
         self.roster = Roster(own, self._knowing)
         self.watch_beat = Heartbeat("watch")
         self.body = Body(own, folder, self.watch_beat, self._watch_address, self._name_of)
@@ -280,6 +281,8 @@ class Node:
         ]
 
     def _renewed(self) -> None:
+        end_unix_s = self.identity.holder.not_after_unix_s
+        self.body.say(lambda own: setattr(own, "certificate_end_unix_s", end_unix_s))
         self.peers.renew()
         self.greeter.hurry()
 

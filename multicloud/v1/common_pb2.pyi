@@ -168,6 +168,7 @@ class NodeFacts(_message.Message):
     REVISION_FIELD_NUMBER: _builtins.int
     DRAINING_FIELD_NUMBER: _builtins.int
     VOLUMES_FIELD_NUMBER: _builtins.int
+    CERTIFICATE_END_UNIX_S_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The <id> of spiffe://<cluster>/node/<id>."""
     name: _builtins.str
@@ -181,6 +182,8 @@ class NodeFacts(_message.Message):
     revision: _builtins.int
     """+1 at every change within a generation."""
     draining: _builtins.bool
+    certificate_end_unix_s: _builtins.int
+    """For people, and for alerts."""
     @_builtins.property
     def domain(self) -> Global___Domain: ...
     @_builtins.property
@@ -200,10 +203,11 @@ class NodeFacts(_message.Message):
         revision: _builtins.int = ...,
         draining: _builtins.bool = ...,
         volumes: _abc.Iterable[Global___VolumeFacts] | None = ...,
+        certificate_end_unix_s: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["domain", b"domain"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["domain", b"domain", "draining", b"draining", "endpoints", b"endpoints", "format_level_max", b"format_level_max", "generation", b"generation", "id", b"id", "name", b"name", "revision", b"revision", "version", b"version", "volumes", b"volumes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate_end_unix_s", b"certificate_end_unix_s", "domain", b"domain", "draining", b"draining", "endpoints", b"endpoints", "format_level_max", b"format_level_max", "generation", b"generation", "id", b"id", "name", b"name", "revision", b"revision", "version", b"version", "volumes", b"volumes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -12,7 +12,9 @@ _ANYWHERE = {"0.0.0.0", "[::]"}  # noqa: S104 - compared with, not listened on
 WATCH_PORT = "7444"
 
 
-def own_facts(config: Config, generation: int, *, draining: bool = False) -> common_pb2.NodeFacts:
+def own_facts(
+    config: Config, generation: int, certificate_end_unix_s: int, *, draining: bool = False
+) -> common_pb2.NodeFacts:
     node = config.node
     return common_pb2.NodeFacts(
         id=node.id,
@@ -24,6 +26,7 @@ def own_facts(config: Config, generation: int, *, draining: bool = False) -> com
         generation=generation,
         revision=1,
         draining=draining,
+        certificate_end_unix_s=certificate_end_unix_s,
     )
 
 

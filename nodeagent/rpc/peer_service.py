@@ -12,7 +12,6 @@ class PeerService:
     exchange: Exchange
 
     async def greet(self, request: peer_pb2.GreetRequest, call: Call) -> peer_pb2.GreetResponse:
-        holder = call.caller.holder
-        peer = await self.exchange.absorb(request.greeting, holder.identity.name)
-        peer.certificate_end_unix_s = holder.not_after_unix_s
+        sender = call.caller.holder.identity.name
+        peer = await self.exchange.absorb(request.greeting, sender)
         return peer_pb2.GreetResponse(greeting=await self.exchange.compose(peer))

@@ -24,7 +24,6 @@ class Peer:
     greeted: bool = False  # It has answered a greeting from here.
     said: bytes = b""  # What gossip brought of it last.
     failure: str = ""  # Why it was not reached the last time.
-    certificate_end_unix_s: float = 0.0
     clock_offset_ms: float | None = None
     rtts_ms: deque[float] = field(default_factory=lambda: deque(maxlen=RTT_SAMPLES))
     # What the other side had when it last spoke, so that only news is sent.

@@ -18,7 +18,6 @@ from nodeagent.rpc.roster import Peer
 class Facts(Protocol):
     """What only the daemon knows of its node."""
 
-    def certificate_end_unix_s(self) -> float: ...
     def view(self) -> View: ...
     def measured(self) -> Mapping[NodeId, Measured]: ...
     async def findings(self) -> list[admin_pb2.Finding]: ...
@@ -75,8 +74,7 @@ class NodeAdmin:
         state = common_pb2.NODE_STATE_DRAINING if facts.draining else common_pb2.NODE_STATE_ALIVE
         if facts.id in self._removed():
             state = common_pb2.NODE_STATE_REMOVED
-        end_s = self.own.certificate_end_unix_s()
-        return common_pb2.Node(facts=facts, state=state, certificate_end_time=rfc3339(end_s))
+        return common_pb2.Node(facts=facts, state=state, certificate_end_time=_ends(facts))
 
     def _removed(self) -> list[NodeId]:
         members = self.own.view().members.values()
@@ -92,7 +90,7 @@ class NodeAdmin:
             state=self.passing.roster.state(peer),
             rtt_ms=measured.ms if measured else peer.rtt_ms,
             silent_s=self._silent_s(peer),
-            certificate_end_time=rfc3339(peer.certificate_end_unix_s),
+            certificate_end_time=_ends(peer.facts) if peer.facts else "",
         )
 
     def _silent_s(self, peer: Peer) -> float:
@@ -144,6 +142,10 @@ def _problem(node: common_pb2.Node) -> admin_pb2.Problem:
         next=f"look at the machine: `systemctl status nodeagentd` on {name}, or "
         f"`mcctl check` for what stands between",
     )
+
+
+def _ends(facts: common_pb2.NodeFacts) -> str:
+    return rfc3339(facts.certificate_end_unix_s)
 
 
 def _name(node: common_pb2.Node) -> str:
