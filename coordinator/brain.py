@@ -219,8 +219,7 @@ class Brain:
     def _merge(self, record: Record, now_s: float, why: str, tell_new: bool = True) -> None:
         if record.node == self.own and self._about_me(record, now_s):
             return
-        old = self._members.merge(record, now_s)
-        if old is None:
+        if (old := self._members.merge(record, now_s)) is None:
             return
         if old is not record or tell_new:
             self._spread.rumours.add(record)
@@ -236,6 +235,8 @@ class Brain:
             self._tell(EVENTS[record.status], node, why)
         if record.status is Status.DEAD:
             self._lost(node, now_s)
+        if record.status is Status.REMOVED:
+            self._send(node, News((record,)))  # Soon nobody lets it in to ask.
         if record.status not in (Status.ALIVE, Status.DOWN):
             self._votes.drop(node)
 
@@ -258,8 +259,7 @@ class Brain:
         return True
 
     def _lost(self, node: NodeId, now_s: float) -> None:
-        present = self._rings.members()
-        if self._guard.lost(node, present, self._members.place, now_s):
+        if self._guard.lost(node, self._rings.members(), self._members.place, now_s):
             self._tell("cluster.frozen", node, "much was lost at once: nothing is copied for now")
 
     # -- What is due
