@@ -18,6 +18,7 @@ from tests.live.cluster import Home
 
 NAME = "bench"
 COMMAND_S_MAX = 120.0
+SAID_CHARS_MAX = 400  # The end of what a failed command has said.
 
 
 async def timed(home: Home, *words: str) -> tuple[float, str]:
@@ -39,7 +40,8 @@ async def timed(home: Home, *words: str) -> tuple[float, str]:
             await process.wait()
     took_s = time.monotonic() - begun_s
     if process.returncode:
-        raise Broken(f"`mcctl {' '.join(words)}`: {' '.join((err + out).decode().split())}")
+        said = " ".join((err + out).decode().split())
+        raise Broken(f"`mcctl {' '.join(words)}`: …{said[-SAID_CHARS_MAX:]}")
     return took_s, out.decode()
 
 
