@@ -1,6 +1,7 @@
 """The daemon's life: what starts before what, what a signal does, and how it goes."""
 
 import asyncio
+import gc
 import os
 import signal
 import time
@@ -116,6 +117,8 @@ class Daemon:
 
     def _up(self, identity: NodeIdentity) -> None:
         config = self.live.current
+        gc.collect()
+        gc.freeze()  # What the start has made stays: no pause to walk through it again.
         self.ready = True
         self.notifier.ready(f"{config.node.name} serves on {config.listen.api}")
         _log.info(
