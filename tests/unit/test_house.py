@@ -1,6 +1,8 @@
 """The rules of the house hold in every file, and the checker that says so finds planted faults."""
 
+from collections import Counter
 from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 
@@ -79,6 +81,14 @@ def test_what_is_allowed_is_not_reported(code: str) -> None:
 def test_a_name_that_says_nothing_is_found(path: str) -> None:
     (found,) = faults(Source(path, HEAD))
     assert "does not say" in found
+
+
+def test_no_two_files_of_tests_outside_of_packages_share_a_name() -> None:
+    """Else pytest collects the one and stops at the other."""
+    root = Path(__file__).parents[1]
+    files = [p for p in root.rglob("test_*.py") if not (p.parent / "__init__.py").exists()]
+    names = Counter(path.name for path in files)
+    assert [name for name, count in names.items() if count > 1] == []
 
 
 def test_a_file_that_does_not_say_what_it_is_for_is_found() -> None:
