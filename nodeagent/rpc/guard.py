@@ -77,6 +77,8 @@ class Observer(Protocol):
 
 
 HEALTH = "/grpc.health.v1."
+# Nothing waits for their end.
+ENDLESS = (HEALTH, "/multicloud.v1.InsightService/WatchEvents")
 # Refusals that are an answer to who called, and so belong into the audit log.
 DENIED = {
     "NO_IDENTITY",
@@ -169,7 +171,7 @@ class Guard(grpc.GenericRpcHandler):
             resource = "" if rpc.takes_stream else _resource(_sound(request))
             if rule and rule.mutating:
                 await self.record.acting(call, resource)
-            if rpc.takes_stream:
+            if rpc.takes_stream or rpc.gives_stream:
                 await context.send_initial_metadata(())  # The caller learns that it was let in.
             source = self._reading(request) if rpc.takes_stream else request
             answers = rpc.serve(source, call)
@@ -337,8 +339,8 @@ class Guard(grpc.GenericRpcHandler):
         open_.task.cancel()
 
     async def emptied(self) -> None:
-        """Returns when no call is open but probes of health, which end by themselves."""
-        while any(not open_.rpc.path.startswith(HEALTH) for open_ in self._open):
+        """Returns when no call is open but those that have no end of their own."""
+        while any(not open_.rpc.path.startswith(ENDLESS) for open_ in self._open):
             self._left.clear()
             await self._left.wait()
 

@@ -19,7 +19,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from multicloud.channel import open_channel
 from multicloud.status import decode
-from multicloud.v1 import admin_pb2
+from multicloud.v1 import admin_pb2, insight_pb2, insight_pb2_grpc
 from nodeagent.config.load import load
 from nodeagent.rpc.access import ADMIN
 from tests.support.nodes import Place, admin, make_place
@@ -112,6 +112,20 @@ async def test_an_open_stream_may_finish_within_the_drain(place: Place, people: 
 
 def _audit_bytes(place: Place) -> int:
     return sum(file.stat().st_size for file in (place.state / "audit").glob("*.jsonl"))
+
+
+async def test_whoever_follows_events_does_not_hold_up_the_drain(
+    place: Place, people: People
+) -> None:
+    async with daemon(place) as one, called(place, people) as opened:
+        insight = insight_pb2_grpc.InsightServiceStub(opened)
+        following = insight.WatchEvents(insight_pb2.WatchEventsRequest(follow=True))
+        await following.initial_metadata()
+        one.send(signal.SIGTERM)
+        assert await one.ended(10) == 0  # The drain itself may take 30 s.
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await following.read()
+        assert decode(caught.value).reason in {"DRAINING", "UNREACHABLE"}
 
 
 async def test_a_second_sigterm_stops_at_once_and_loses_nothing(
