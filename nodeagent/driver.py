@@ -4,8 +4,9 @@ Everything here runs in the watch's loop, but for what says otherwise.
 """
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from random import Random
 from typing import Protocol
 
@@ -104,8 +105,12 @@ class Driver:
 
     def post(self, event: Event) -> None:
         """From any thread."""
+        self.call(partial(self.handle, event))
+
+    def call(self, work: Callable[[], object]) -> None:
+        """From any thread: does it in the watch's loop, as soon as that is free."""
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(self.handle, event)
+            self._loop.call_soon_threadsafe(work)
 
     def handle(self, event: Event) -> None:
         assert self._loop

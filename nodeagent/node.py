@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -72,6 +73,9 @@ class Budgets:
 
     def take(self, key: str) -> float:
         return self.buckets.take(key, time.monotonic())
+
+    def reshape(self, per_s: float, burst: float) -> None:
+        self.buckets.reshape(per_s, burst, time.monotonic())
 
 
 class Node:
@@ -205,18 +209,23 @@ class Node:
 
     def config_changed(self) -> None:
         """What the parts keep of the configuration follows a reload."""
-        limits, now_s = self.live.current.limits, time.monotonic()
-        for guard in self.guards:
-            assert isinstance(guard.budget, Budgets)
-            guard.budget.buckets.reshape(
-                limits.control_calls_per_s, limits.control_calls_burst, now_s
-            )
+        limits = self.live.current.limits
+        shape = (limits.control_calls_per_s, limits.control_calls_burst)
+        self._of_each_guard(lambda guard: guard.budget.reshape(*shape))
         self.audit.limit_denied(limits.denied_calls_per_s)
 
     def _revoked(self) -> None:
-        ended = sum(guard.end_revoked() for guard in self.guards)
+        self._of_each_guard(lambda guard: guard.end_revoked())
         self.greeter.hurry()
-        _log.warning("revocations_learned", known=len(self.keeper.revocations()), ended=ended)
+        _log.warning("revocations_learned", known=len(self.keeper.revocations()))
+
+    def _of_each_guard(self, work: Callable[[Guard], object]) -> None:
+        """In the loop that the guard lives in: its calls may be touched nowhere else."""
+        for guard in self.guards:
+            if guard is self.api_guard:
+                work(guard)
+            else:
+                self.driver.call(partial(work, guard))
 
     def _peer_changed(self, peer: Peer, what: str, why: str) -> None:
         level = _log.info if what == "peer_reached" else _log.warning
@@ -305,8 +314,7 @@ class Node:
             _log.error("removal_unsaved", why=unsaved.message, next="it is tried again at once")
             return
         self._removed |= fresh
-        for guard in self.guards:
-            guard.end_revoked()
+        self._of_each_guard(lambda guard: guard.end_revoked())
 
     # -- What an operator decides about this node and others
 

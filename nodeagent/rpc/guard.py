@@ -52,6 +52,9 @@ class Budget(Protocol):
     def take(self, key: str) -> float:
         """0 when the call may go on, else the seconds to wait."""
 
+    def reshape(self, per_s: float, burst: float) -> None:
+        """New limits, from now on."""
+
 
 class Record(Protocol):
     """The audit log as the guard uses it."""
