@@ -13,7 +13,7 @@ __all__ = ["Credentials", "diagnose", "explain", "open_channel", "who_is"]
 MESSAGE_BYTES_MAX = 4 << 20
 KEEPALIVE_S = 20
 KEEPALIVE_TIMEOUT_S = 10
-RECONNECT_S_MIN, RECONNECT_S_MAX = 0.2, 1.0
+RECONNECT_S_MIN, RECONNECT_S_MAX = 0.2, 5.0
 
 # What a server needs so that it does not take our keepalive for abuse.
 SERVER_KEEPALIVE_OPTIONS: tuple[tuple[str, Any], ...] = (

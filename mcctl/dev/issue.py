@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from identity.authority import Authority
 from identity.bundle import NodeBundle, OperatorBundle, unpack, write_node_bundle
@@ -123,6 +124,11 @@ def issue_operator(
     )
 
 
+# A machine that runs so many watches at full pace has no time for anything else.
+MANY_PEERS = 12
+CALM: dict[str, Any] = {"probe_s": 3.0, "suspect_s": 7.5, "silent_s": 20.0}
+
+
 def write_config(
     cluster: str, node: Member, links: Mapping[str, LinkPorts], *, founder: bool
 ) -> None:
@@ -145,7 +151,7 @@ def write_config(
                 "http": f"{HOST}:{node.http_port}",
             },
             "identity": {"dir": str(node.folder / "identity")},
-            "watch": {"hold_s": HOLD_S},
+            "watch": {"hold_s": HOLD_S, **(CALM if len(links) >= MANY_PEERS else {})},
             "join": {"peers": [f"{HOST}:{link.api}" for link in links.values()]},
             **{
                 f"dev.peers.{peer}": {

@@ -23,9 +23,9 @@ from nodeagent.rpc.watch_service import Queue
 from nodeagent.rpc.words import from_word, to_word
 
 QUEUE_WORDS_MAX = 256
-CONNECT_S_MAX = 2.0
+CONNECT_S_MAX = 5.0  # A busy machine is slow to shake hands; giving up early makes it busier.
 REFUSED_S_MAX = 1.0
-REDIAL_S_BASE, REDIAL_S_MAX = 0.1, 1.0
+REDIAL_S_BASE, REDIAL_S_MAX = 0.1, 3.0
 TELL_S_MAX = 3.0
 TELLS_MAX = 64
 Stream = grpc.aio.StreamStreamCall[watch_pb2.ObserveRequest, watch_pb2.ObserveResponse]
