@@ -65,6 +65,12 @@ REASONS: Mapping[str, Reason] = {
     "STALLED": Reason("ABORTED", 1, _H, "try again; the stream stood still for too long"),
     # States
     "KEY_MISSING": Reason("FAILED_PRECONDITION", 1, _E, "read it through a node that has the cluster key; a dataset that was shredded is gone"),
+    "NO_ROOM": Reason("RESOURCE_EXHAUSTED", 1, _E, "free room on the volume or add nodes; reads and deletes go on"),
+    "VOLUME_FAILED": Reason("UNAVAILABLE", 1, _E, "look at the node's disk and its log, then restart nodeagentd; other copies serve meanwhile"),
+    "VOLUME_READ_ONLY": Reason("UNAVAILABLE", 1, _E, "mount the volume writable, then restart nodeagentd; reads go on"),
+    "VOLUME_WRONG": Reason("FAILED_PRECONDITION", 2, _N, "mount the right disk there, or name a new folder for a new volume"),
+    "PINNED": Reason("FAILED_PRECONDITION", 1, _H, "a job or a promise needs it; try again when that has ended"),
+    "COPIES_MISSING": Reason("UNAVAILABLE", 1, _H, "`mcctl nodes` shows who is away; what was reached stays, try again"),
     "AUDIT_UNWRITABLE": Reason("FAILED_PRECONDITION", 1, _E, "free the disk or mend the permissions of the audit log; until then nothing is changed"),
     "UNSUPPORTED": Reason("UNIMPLEMENTED", 1, _N, "upgrade the node that answered"),
     "DAMAGE": Reason("DATA_LOSS", 1, _E, "`mcctl doctor` finds and mends"),

@@ -243,6 +243,7 @@ class Node:
 
     async def findings(self) -> list[admin_pb2.Finding]:
         name = self.roster.own.name
+        await self.greeter.again()
         disk = await asyncio.to_thread(checks.disk, name, self.folder.path)
         return [
             checks.certificate(name, self.certificate_end_unix_s(), time.time()),

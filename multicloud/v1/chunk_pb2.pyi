@@ -95,12 +95,15 @@ class PutOpening(_message.Message):
     TRACEPARENT_FIELD_NUMBER: _builtins.int
     CHILDREN_FIELD_NUMBER: _builtins.int
     SEALED_SIZE_BYTES_MAX_FIELD_NUMBER: _builtins.int
+    CHUNK_ID_FIELD_NUMBER: _builtins.int
     job: _builtins.str
     task: _builtins.str
     traceparent: _builtins.str
     """W3C, so that relays nest right."""
     sealed_size_bytes_max: _builtins.int
     """Room to reserve."""
+    chunk_id: _builtins.bytes
+    """Where it is known already (a push): AlreadyHere can be said at once."""
     @_builtins.property
     def children(self) -> _containers.RepeatedCompositeFieldContainer[Global___PutTree]: ...
     def __init__(
@@ -111,10 +114,11 @@ class PutOpening(_message.Message):
         traceparent: _builtins.str = ...,
         children: _abc.Iterable[Global___PutTree] | None = ...,
         sealed_size_bytes_max: _builtins.int = ...,
+        chunk_id: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["children", b"children", "job", b"job", "sealed_size_bytes_max", b"sealed_size_bytes_max", "task", b"task", "traceparent", b"traceparent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["children", b"children", "chunk_id", b"chunk_id", "job", b"job", "sealed_size_bytes_max", b"sealed_size_bytes_max", "task", b"task", "traceparent", b"traceparent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -412,7 +416,10 @@ class HaveChunksRequest(_message.Message):
 
     JOB_FIELD_NUMBER: _builtins.int
     CHUNK_IDS_FIELD_NUMBER: _builtins.int
+    KEEP_S_FIELD_NUMBER: _builtins.int
     job: _builtins.str
+    keep_s: _builtins.int
+    """A promise for so long; 0: until the job's outcome."""
     @_builtins.property
     def chunk_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]: ...
     def __init__(
@@ -420,10 +427,11 @@ class HaveChunksRequest(_message.Message):
         *,
         job: _builtins.str = ...,
         chunk_ids: _abc.Iterable[_builtins.bytes] | None = ...,
+        keep_s: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk_ids", b"chunk_ids", "job", b"job"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk_ids", b"chunk_ids", "job", b"job", "keep_s", b"keep_s"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

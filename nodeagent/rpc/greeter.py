@@ -84,6 +84,11 @@ class Greeter:
         """Configured addresses behind which no node was found, with the reason."""
         return {a: why for a, why in self._failures.items() if a in set(self.join())}
 
+    async def again(self) -> None:
+        """Greets those who did not answer last, so that what is said of them is of now."""
+        silent = [peer for peer in self.exchange.roster.peers.values() if peer.failure]
+        await asyncio.gather(*map(self.greet, silent))
+
     async def _find_out(self, address: str) -> None:
         try:
             holder = await self.links.who_is(address, self.settings().greet_timeout_s)
