@@ -45,6 +45,29 @@ SEVERITY_WARNING: Severity.ValueType  # 2
 SEVERITY_ERROR: Severity.ValueType  # 3
 Global___Severity: _TypeAlias = Severity  # noqa: Y015
 
+class _CopyState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CopyStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CopyState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    COPY_STATE_UNSPECIFIED: _CopyState.ValueType  # 0
+    COPY_STATE_GOOD: _CopyState.ValueType  # 1
+    COPY_STATE_BAD: _CopyState.ValueType  # 2
+    COPY_STATE_MISSING: _CopyState.ValueType  # 3
+    COPY_STATE_UNKNOWN: _CopyState.ValueType  # 4
+    """The node did not answer."""
+
+class CopyState(_CopyState, metaclass=_CopyStateEnumTypeWrapper): ...
+
+COPY_STATE_UNSPECIFIED: CopyState.ValueType  # 0
+COPY_STATE_GOOD: CopyState.ValueType  # 1
+COPY_STATE_BAD: CopyState.ValueType  # 2
+COPY_STATE_MISSING: CopyState.ValueType  # 3
+COPY_STATE_UNKNOWN: CopyState.ValueType  # 4
+"""The node did not answer."""
+Global___CopyState: _TypeAlias = CopyState  # noqa: Y015
+
 @_typing.final
 class GetStatusRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
@@ -653,6 +676,7 @@ class Finding(_message.Message):
     SEVERITY_FIELD_NUMBER: _builtins.int
     WHAT_FIELD_NUMBER: _builtins.int
     NEXT_FIELD_NUMBER: _builtins.int
+    DONE_FIELD_NUMBER: _builtins.int
     code: _builtins.str
     """"LINK_REFUSED" """
     subject: _builtins.str
@@ -661,6 +685,8 @@ class Finding(_message.Message):
     what: _builtins.str
     next: _builtins.str
     """The exact remedy."""
+    done: _builtins.str
+    """What was done about it, if anything."""
     def __init__(
         self,
         *,
@@ -669,14 +695,225 @@ class Finding(_message.Message):
         severity: Global___Severity.ValueType = ...,
         what: _builtins.str = ...,
         next: _builtins.str = ...,
+        done: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "next", b"next", "severity", b"severity", "subject", b"subject", "what", b"what"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "done", b"done", "next", b"next", "severity", b"severity", "subject", b"subject", "what", b"what"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Finding: _TypeAlias = Finding  # noqa: Y015
+
+@_typing.final
+class ListVolumesRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NODE_FIELD_NUMBER: _builtins.int
+    node: _builtins.str
+    def __init__(
+        self,
+        *,
+        node: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["node", b"node"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListVolumesRequest: _TypeAlias = ListVolumesRequest  # noqa: Y015
+
+@_typing.final
+class ListVolumesResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VOLUMES_FIELD_NUMBER: _builtins.int
+    DAMAGED_FIELD_NUMBER: _builtins.int
+    LOST_FIELD_NUMBER: _builtins.int
+    damaged: _builtins.int
+    """Chunks that were found damaged or missing here, not yet repaired."""
+    lost: _builtins.int
+    """Of those, chunks of which no good copy was found anywhere."""
+    @_builtins.property
+    def volumes(self) -> _containers.RepeatedCompositeFieldContainer[Global___Volume]: ...
+    def __init__(
+        self,
+        *,
+        volumes: _abc.Iterable[Global___Volume] | None = ...,
+        damaged: _builtins.int = ...,
+        lost: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["damaged", b"damaged", "lost", b"lost", "volumes", b"volumes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListVolumesResponse: _TypeAlias = ListVolumesResponse  # noqa: Y015
+
+@_typing.final
+class Volume(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FACTS_FIELD_NUMBER: _builtins.int
+    FOLDER_FIELD_NUMBER: _builtins.int
+    WHY_FIELD_NUMBER: _builtins.int
+    BYTES_TOTAL_FIELD_NUMBER: _builtins.int
+    BYTES_TRASH_FIELD_NUMBER: _builtins.int
+    QUARANTINED_FIELD_NUMBER: _builtins.int
+    folder: _builtins.str
+    """Empty where chunks are not kept in one."""
+    why: _builtins.str
+    """When it is not healthy."""
+    bytes_total: _builtins.int
+    bytes_trash: _builtins.int
+    quarantined: _builtins.int
+    """Damaged files that are kept as evidence."""
+    @_builtins.property
+    def facts(self) -> _common_pb2.VolumeFacts: ...
+    def __init__(
+        self,
+        *,
+        facts: _common_pb2.VolumeFacts | None = ...,
+        folder: _builtins.str = ...,
+        why: _builtins.str = ...,
+        bytes_total: _builtins.int = ...,
+        bytes_trash: _builtins.int = ...,
+        quarantined: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["facts", b"facts"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes_total", b"bytes_total", "bytes_trash", b"bytes_trash", "facts", b"facts", "folder", b"folder", "quarantined", b"quarantined", "why", b"why"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Volume: _TypeAlias = Volume  # noqa: Y015
+
+@_typing.final
+class VerifyChunkRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHUNK_ID_FIELD_NUMBER: _builtins.int
+    chunk_id: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        chunk_id: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk_id", b"chunk_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VerifyChunkRequest: _TypeAlias = VerifyChunkRequest  # noqa: Y015
+
+@_typing.final
+class VerifyChunkResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COPIES_FIELD_NUMBER: _builtins.int
+    REPLICAS_FIELD_NUMBER: _builtins.int
+    replicas: _builtins.int
+    """How many the policy asks for."""
+    @_builtins.property
+    def copies(self) -> _containers.RepeatedCompositeFieldContainer[Global___CopyVerdict]:
+        """One of each member."""
+
+    def __init__(
+        self,
+        *,
+        copies: _abc.Iterable[Global___CopyVerdict] | None = ...,
+        replicas: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["copies", b"copies", "replicas", b"replicas"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VerifyChunkResponse: _TypeAlias = VerifyChunkResponse  # noqa: Y015
+
+@_typing.final
+class CopyVerdict(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NODE_FIELD_NUMBER: _builtins.int
+    ID_FIELD_NUMBER: _builtins.int
+    VOLUME_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    node: _builtins.str
+    """Name"""
+    id: _builtins.str
+    volume: _builtins.str
+    state: Global___CopyState.ValueType
+    reason: _builtins.str
+    """When it is not good."""
+    def __init__(
+        self,
+        *,
+        node: _builtins.str = ...,
+        id: _builtins.str = ...,
+        volume: _builtins.str = ...,
+        state: Global___CopyState.ValueType = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "node", b"node", "reason", b"reason", "state", b"state", "volume", b"volume"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CopyVerdict: _TypeAlias = CopyVerdict  # noqa: Y015
+
+@_typing.final
+class ExamineNodeRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NODE_FIELD_NUMBER: _builtins.int
+    SCRUB_FIELD_NUMBER: _builtins.int
+    COLLECT_FIELD_NUMBER: _builtins.int
+    node: _builtins.str
+    scrub: _builtins.bool
+    """Every chunk is read again, beginning now."""
+    collect: _builtins.bool
+    """What nothing names goes to the trash, however much it is."""
+    def __init__(
+        self,
+        *,
+        node: _builtins.str = ...,
+        scrub: _builtins.bool = ...,
+        collect: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collect", b"collect", "node", b"node", "scrub", b"scrub"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExamineNodeRequest: _TypeAlias = ExamineNodeRequest  # noqa: Y015
+
+@_typing.final
+class ExamineNodeResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FINDINGS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def findings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Finding]: ...
+    def __init__(
+        self,
+        *,
+        findings: _abc.Iterable[Global___Finding] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["findings", b"findings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExamineNodeResponse: _TypeAlias = ExamineNodeResponse  # noqa: Y015
 
 @_typing.final
 class GetConfigRequest(_message.Message):

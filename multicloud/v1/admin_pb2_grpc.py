@@ -80,6 +80,21 @@ class AdminServiceStub:
                 request_serializer=multicloud_dot_v1_dot_admin__pb2.CheckNodeRequest.SerializeToString,
                 response_deserializer=multicloud_dot_v1_dot_admin__pb2.CheckNodeResponse.FromString,
                 _registered_method=True)
+        self.ListVolumes = channel.unary_unary(
+                '/multicloud.v1.AdminService/ListVolumes',
+                request_serializer=multicloud_dot_v1_dot_admin__pb2.ListVolumesRequest.SerializeToString,
+                response_deserializer=multicloud_dot_v1_dot_admin__pb2.ListVolumesResponse.FromString,
+                _registered_method=True)
+        self.VerifyChunk = channel.unary_unary(
+                '/multicloud.v1.AdminService/VerifyChunk',
+                request_serializer=multicloud_dot_v1_dot_admin__pb2.VerifyChunkRequest.SerializeToString,
+                response_deserializer=multicloud_dot_v1_dot_admin__pb2.VerifyChunkResponse.FromString,
+                _registered_method=True)
+        self.ExamineNode = channel.unary_unary(
+                '/multicloud.v1.AdminService/ExamineNode',
+                request_serializer=multicloud_dot_v1_dot_admin__pb2.ExamineNodeRequest.SerializeToString,
+                response_deserializer=multicloud_dot_v1_dot_admin__pb2.ExamineNodeResponse.FromString,
+                _registered_method=True)
         self.GetConfig = channel.unary_unary(
                 '/multicloud.v1.AdminService/GetConfig',
                 request_serializer=multicloud_dot_v1_dot_admin__pb2.GetConfigRequest.SerializeToString,
@@ -195,6 +210,28 @@ class AdminServiceServicer:
     def CheckNode(self, request, context):
         """CheckNode examines certificates, clocks, ports, disks and links from the
         node's side, each finding with its remedy.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListVolumes(self, request, context):
+        """ListVolumes tells in full what a node knows of its volumes.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def VerifyChunk(self, request, context):
+        """VerifyChunk has every member prove its copy of a chunk now, by a nonce.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExamineNode(self, request, context):
+        """ExamineNode looks at a node's chunks and volumes, mends what it can, and
+        says what it did and what is left to a person.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -318,6 +355,21 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.CheckNode,
                     request_deserializer=multicloud_dot_v1_dot_admin__pb2.CheckNodeRequest.FromString,
                     response_serializer=multicloud_dot_v1_dot_admin__pb2.CheckNodeResponse.SerializeToString,
+            ),
+            'ListVolumes': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListVolumes,
+                    request_deserializer=multicloud_dot_v1_dot_admin__pb2.ListVolumesRequest.FromString,
+                    response_serializer=multicloud_dot_v1_dot_admin__pb2.ListVolumesResponse.SerializeToString,
+            ),
+            'VerifyChunk': grpc.unary_unary_rpc_method_handler(
+                    servicer.VerifyChunk,
+                    request_deserializer=multicloud_dot_v1_dot_admin__pb2.VerifyChunkRequest.FromString,
+                    response_serializer=multicloud_dot_v1_dot_admin__pb2.VerifyChunkResponse.SerializeToString,
+            ),
+            'ExamineNode': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExamineNode,
+                    request_deserializer=multicloud_dot_v1_dot_admin__pb2.ExamineNodeRequest.FromString,
+                    response_serializer=multicloud_dot_v1_dot_admin__pb2.ExamineNodeResponse.SerializeToString,
             ),
             'GetConfig': grpc.unary_unary_rpc_method_handler(
                     servicer.GetConfig,
@@ -614,6 +666,87 @@ class AdminService:
             '/multicloud.v1.AdminService/CheckNode',
             multicloud_dot_v1_dot_admin__pb2.CheckNodeRequest.SerializeToString,
             multicloud_dot_v1_dot_admin__pb2.CheckNodeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListVolumes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/multicloud.v1.AdminService/ListVolumes',
+            multicloud_dot_v1_dot_admin__pb2.ListVolumesRequest.SerializeToString,
+            multicloud_dot_v1_dot_admin__pb2.ListVolumesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VerifyChunk(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/multicloud.v1.AdminService/VerifyChunk',
+            multicloud_dot_v1_dot_admin__pb2.VerifyChunkRequest.SerializeToString,
+            multicloud_dot_v1_dot_admin__pb2.VerifyChunkResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExamineNode(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/multicloud.v1.AdminService/ExamineNode',
+            multicloud_dot_v1_dot_admin__pb2.ExamineNodeRequest.SerializeToString,
+            multicloud_dot_v1_dot_admin__pb2.ExamineNodeResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -57,6 +57,14 @@ class AdminServiceStub:
     """CheckNode examines certificates, clocks, ports, disks and links from the
     node's side, each finding with its remedy.
     """
+    ListVolumes: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ListVolumesRequest, _admin_pb2.ListVolumesResponse]
+    """ListVolumes tells in full what a node knows of its volumes."""
+    VerifyChunk: _grpc.UnaryUnaryMultiCallable[_admin_pb2.VerifyChunkRequest, _admin_pb2.VerifyChunkResponse]
+    """VerifyChunk has every member prove its copy of a chunk now, by a nonce."""
+    ExamineNode: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ExamineNodeRequest, _admin_pb2.ExamineNodeResponse]
+    """ExamineNode looks at a node's chunks and volumes, mends what it can, and
+    says what it did and what is left to a person.
+    """
     GetConfig: _grpc.UnaryUnaryMultiCallable[_admin_pb2.GetConfigRequest, _admin_pb2.GetConfigResponse]
     """GetConfig tells every value and where it came from. Secrets are masked."""
     ReloadConfig: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ReloadConfigRequest, _admin_pb2.ReloadConfigResponse]
@@ -104,6 +112,14 @@ class AdminServiceAsyncStub(AdminServiceStub):
     CheckNode: _aio.UnaryUnaryMultiCallable[_admin_pb2.CheckNodeRequest, _admin_pb2.CheckNodeResponse]  # type: ignore[assignment]
     """CheckNode examines certificates, clocks, ports, disks and links from the
     node's side, each finding with its remedy.
+    """
+    ListVolumes: _aio.UnaryUnaryMultiCallable[_admin_pb2.ListVolumesRequest, _admin_pb2.ListVolumesResponse]  # type: ignore[assignment]
+    """ListVolumes tells in full what a node knows of its volumes."""
+    VerifyChunk: _aio.UnaryUnaryMultiCallable[_admin_pb2.VerifyChunkRequest, _admin_pb2.VerifyChunkResponse]  # type: ignore[assignment]
+    """VerifyChunk has every member prove its copy of a chunk now, by a nonce."""
+    ExamineNode: _aio.UnaryUnaryMultiCallable[_admin_pb2.ExamineNodeRequest, _admin_pb2.ExamineNodeResponse]  # type: ignore[assignment]
+    """ExamineNode looks at a node's chunks and volumes, mends what it can, and
+    says what it did and what is left to a person.
     """
     GetConfig: _aio.UnaryUnaryMultiCallable[_admin_pb2.GetConfigRequest, _admin_pb2.GetConfigResponse]  # type: ignore[assignment]
     """GetConfig tells every value and where it came from. Secrets are masked."""
@@ -203,6 +219,32 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_admin_pb2.CheckNodeResponse, _abc.Awaitable[_admin_pb2.CheckNodeResponse]]:
         """CheckNode examines certificates, clocks, ports, disks and links from the
         node's side, each finding with its remedy.
+        """
+
+    @_abc_1.abstractmethod
+    def ListVolumes(
+        self,
+        request: _admin_pb2.ListVolumesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.ListVolumesResponse, _abc.Awaitable[_admin_pb2.ListVolumesResponse]]:
+        """ListVolumes tells in full what a node knows of its volumes."""
+
+    @_abc_1.abstractmethod
+    def VerifyChunk(
+        self,
+        request: _admin_pb2.VerifyChunkRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.VerifyChunkResponse, _abc.Awaitable[_admin_pb2.VerifyChunkResponse]]:
+        """VerifyChunk has every member prove its copy of a chunk now, by a nonce."""
+
+    @_abc_1.abstractmethod
+    def ExamineNode(
+        self,
+        request: _admin_pb2.ExamineNodeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.ExamineNodeResponse, _abc.Awaitable[_admin_pb2.ExamineNodeResponse]]:
+        """ExamineNode looks at a node's chunks and volumes, mends what it can, and
+        says what it did and what is left to a person.
         """
 
     @_abc_1.abstractmethod

@@ -465,7 +465,12 @@ class VerifyChunksRequest(_message.Message):
 
     NONCE_FIELD_NUMBER: _builtins.int
     CHUNK_IDS_FIELD_NUMBER: _builtins.int
+    FRESH_S_FIELD_NUMBER: _builtins.int
     nonce: _builtins.bytes
+    fresh_s: _builtins.int
+    """0: every byte is read now. Else a check of so long ago is enough; such a
+    copy is told as good without a proof, and is not pinned.
+    """
     @_builtins.property
     def chunk_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]: ...
     def __init__(
@@ -473,10 +478,11 @@ class VerifyChunksRequest(_message.Message):
         *,
         nonce: _builtins.bytes = ...,
         chunk_ids: _abc.Iterable[_builtins.bytes] | None = ...,
+        fresh_s: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk_ids", b"chunk_ids", "nonce", b"nonce"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk_ids", b"chunk_ids", "fresh_s", b"fresh_s", "nonce", b"nonce"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

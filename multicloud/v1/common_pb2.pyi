@@ -169,6 +169,8 @@ class NodeFacts(_message.Message):
     DRAINING_FIELD_NUMBER: _builtins.int
     VOLUMES_FIELD_NUMBER: _builtins.int
     CERTIFICATE_END_UNIX_S_FIELD_NUMBER: _builtins.int
+    DAMAGED_FIELD_NUMBER: _builtins.int
+    LOST_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The <id> of spiffe://<cluster>/node/<id>."""
     name: _builtins.str
@@ -184,6 +186,10 @@ class NodeFacts(_message.Message):
     draining: _builtins.bool
     certificate_end_unix_s: _builtins.int
     """For people, and for alerts."""
+    damaged: _builtins.int
+    """Chunks that were found damaged or missing here, not yet repaired."""
+    lost: _builtins.int
+    """Of those, chunks of which no good copy was found anywhere."""
     @_builtins.property
     def domain(self) -> Global___Domain: ...
     @_builtins.property
@@ -204,10 +210,12 @@ class NodeFacts(_message.Message):
         draining: _builtins.bool = ...,
         volumes: _abc.Iterable[Global___VolumeFacts] | None = ...,
         certificate_end_unix_s: _builtins.int = ...,
+        damaged: _builtins.int = ...,
+        lost: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["domain", b"domain"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate_end_unix_s", b"certificate_end_unix_s", "domain", b"domain", "draining", b"draining", "endpoints", b"endpoints", "format_level_max", b"format_level_max", "generation", b"generation", "id", b"id", "name", b"name", "revision", b"revision", "version", b"version", "volumes", b"volumes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate_end_unix_s", b"certificate_end_unix_s", "damaged", b"damaged", "domain", b"domain", "draining", b"draining", "endpoints", b"endpoints", "format_level_max", b"format_level_max", "generation", b"generation", "id", b"id", "lost", b"lost", "name", b"name", "revision", b"revision", "version", b"version", "volumes", b"volumes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
