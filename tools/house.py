@@ -34,8 +34,7 @@ LONE_TASKS: Mapping[str, str] = {
 RESERVED: Mapping[str, str] = {
     "REQUEST_ID_REUSED": "jobs",
     "STARTING": "the store, while it recovers",
-    **dict.fromkeys(("NO_ROOM", "VOLUME_FAILED", "VOLUME_READ_ONLY", "VOLUME_WRONG"), "the store"),
-    **dict.fromkeys(("PINNED", "COPIES_MISSING"), "the store"),
+    **dict.fromkeys(("VOLUME_WRONG", "COPIES_MISSING"), "the store"),
 }
 
 

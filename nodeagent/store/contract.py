@@ -4,12 +4,12 @@ A store holds sealed chunks on one volume, and knows no key. Its promises:
 
 - `commit` returns when bytes, name and pin are on stable storage; nobody sees the chunk before.
 - Bytes that do not match their leaf are never returned; they are DAMAGE, the chunk leaves the
-  living for quarantine, and `damaged` hears of it.
+  living for quarantine, and whoever asked by `on_damage` hears of it.
 - An fsync that failed is never tried again: the volume is FAILED, reads go on, puts are refused.
 - Whoever is not served gets a typed reason, and nothing half done stays.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
@@ -25,15 +25,13 @@ class VolumeState(Enum):
     HEALTHY = "healthy"
     FULL = "full"  # Above the watermark: reads, deletes and pins go on.
     READ_ONLY = "read only"
-    FAILED = (
-        "failed"  # An fsync failed, or the disk went away: never written again before a restart.
-    )
+    FAILED = "failed"  # An fsync failed or the disk went away: not written before a restart.
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
     state: VolumeState
-    why: str = ""  # In plain words, when it is not healthy.
+    why: str = ""  # In plain words: why it is not healthy, or what lies there that is no chunk.
     chunks: int = 0
     bytes_used: int = 0  # By live chunks.
     bytes_trash: int = 0
@@ -92,11 +90,18 @@ class Verified:
     proof: bytes  # BLAKE3 of the whole file, keyed with the nonce.
 
 
+# Called in the store's loop, after a chunk left the living because it is damaged or lost.
+Damaged = Callable[[Held, str], None]
+
+
 class Put(Protocol):
     """One chunk on its way in. It ends by `commit` or `abort`; the second end does nothing."""
 
     async def write(self, data: Bytes) -> None:
-        """The next bytes of the file. Waits while too many wait for the disk."""
+        """The next bytes of the file. Waits while too many wait for the disk.
+
+        What can change (a bytearray, a view of one) is copied; `bytes` are only referred to.
+        """
         ...
 
     async def commit(self, envelope: Envelope, pin: Pin | None) -> Committed:
@@ -133,12 +138,20 @@ class Store(Protocol):
         """What is known now, without asking the disk."""
         ...
 
+    def on_damage(self, callback: Damaged) -> None:
+        """Hears of every chunk that leaves the living unasked, also of those found at the start."""
+        ...
+
     async def put(self, file_bytes_max: int, chunk_id: bytes = b"") -> Put:
         """Reserves room. With an id, which is only a hint, some stores write without a copy."""
         ...
 
     async def read(self, chunk_id: bytes) -> Reading:
         """Also from the trash, which revives it. NOT_FOUND when it is neither here nor there."""
+        ...
+
+    async def find(self, chunk_ids: Sequence[bytes]) -> list[Held]:
+        """The living among them as last known: nothing is read, revived or pinned."""
         ...
 
     async def have(
@@ -167,7 +180,10 @@ class Store(Protocol):
     async def revive(self, chunk_id: bytes) -> Held: ...
 
     async def purge(self, chunk_id: bytes) -> int:
-        """Unlinks it from the trash, and from nowhere else; the bytes that became free."""
+        """Unlinks it from the trash, and from nowhere else; the bytes that became free.
+
+        PINNED when a pin came meanwhile.
+        """
         ...
 
     def list(self, after: bytes = b"") -> AsyncIterator[Held]:
@@ -187,7 +203,3 @@ class Store(Protocol):
         ...
 
     async def close(self) -> None: ...
-
-
-# Called in the store's loop after a chunk left the living because it is damaged or lost.
-Damaged = Callable[[Held, str], Awaitable[None] | None]
