@@ -1,0 +1,1 @@
+"""The council's production logic on virtual time, under loss, doubling, crashes and lost disks."""
