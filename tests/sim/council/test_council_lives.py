@@ -22,7 +22,8 @@ def test_registers_keep_their_promises_in_every_life() -> None:
         assert life.run() == [], f"seed {seed}"
         operations += len(life.history)
         epochs += life.epochs_opened
-    assert operations > 3000 and epochs > 500, "the lives were too quiet to prove anything"
+    assert operations > 3000, "the lives were too quiet to prove anything"
+    assert epochs > 500, "the members changed too seldom to prove anything"
 
 
 @pytest.mark.slow
