@@ -2,9 +2,7 @@
 
 import ipaddress
 import json
-import os
 import threading
-import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field
 
@@ -21,7 +19,6 @@ from nodeagent.ops.sockdiag import min_rtts_ms
 
 _log = structlog.stdlib.get_logger(__name__)
 _LOUD = {"node.down", "node.dead", "node.gone", "node.removed", "cluster.frozen"}
-DISK_EVERY_S = 5.0
 
 
 @dataclass(slots=True)
@@ -31,10 +28,9 @@ class Body:
     heartbeat: Heartbeat
     address_of: Callable[[NodeId], str]  # Of a peer's watch, from here.
     name_of: Callable[[NodeId], str]
+    room: Callable[[], tuple[int, int]]  # Bytes of its volumes: in all, and free for chunks.
     events: EventLog = field(default_factory=EventLog)
     _changing: threading.Lock = field(default_factory=threading.Lock)
-    _disk: tuple[int, int] = (0, 0)
-    _disk_due_s: float = 0.0
 
     def say(self, change: Callable[[common_pb2.NodeFacts], None]) -> None:
         """Changes what this node says of itself; the next look of the driver tells it."""
@@ -51,7 +47,7 @@ class Body:
             more = own.SerializeToString(deterministic=True)
             domain = Domain(own.domain.cloud, own.domain.region, own.domain.zone)
             node, generation, name, draining = own.id, own.generation, own.name, own.draining
-        total, free = self._disk_bytes()
+        total, free = self.room()
         return Facts(
             node=node,
             generation=generation,
@@ -64,14 +60,6 @@ class Body:
             service_ms=self.heartbeat.lag_s * 1000,
             more=more,
         )
-
-    def _disk_bytes(self) -> tuple[int, int]:
-        now_s = time.monotonic()
-        if now_s >= self._disk_due_s:
-            self._disk_due_s = now_s + DISK_EVERY_S
-            stat = os.statvfs(self.folder.path)
-            self._disk = (stat.f_blocks * stat.f_frsize, stat.f_bavail * stat.f_frsize)
-        return self._disk
 
     def saved_coordinate(self) -> Coordinate | None:
         try:

@@ -25,6 +25,8 @@ from nodeagent.ops.stderr import CoreLines
 from nodeagent.rpc.observer import CallObserver
 from nodeagent.rpc.watch_thread import WatchThread
 from nodeagent.settings import Settings
+from nodeagent.store.memory import MemoryStore
+from nodeagent.store.volumes import Volumes
 from nodeagent.telemetry import Telemetry
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -79,6 +81,8 @@ class Daemon:
             folder=self.folder,
             identity=identity,
             observer=CallObserver(self.telemetry),
+            watcher=self.telemetry,
+            store=Volumes([MemoryStore(self.live.current.node.id, clock=time.time)]),
             spawn=group.create_task,
             ready=lambda: self.ready,
             healthy=lambda: all(check.ok for check in self.live_checks()),
@@ -105,6 +109,7 @@ class Daemon:
                 self._watchdog(watch),
                 node.greeter.run(),
                 node.follow(),
+                node.tell_volumes(),
             )
         ]
         self._up(identity)
@@ -113,7 +118,7 @@ class Daemon:
         await server.stop(END_CALLS_S_MAX)
         for task in background:
             task.cancel()
-        await node.peers.close()
+        await node.close()
 
     def _up(self, identity: NodeIdentity) -> None:
         config = self.live.current
@@ -234,6 +239,7 @@ class Daemon:
         gauge("mc.audit.healthy", lambda: {(): float(node.audit.healthy)})
         gauge("mc.audit.dropped", lambda: {(): float(node.audit.dropped)})
         end_s = node.certificate_end_unix_s
+        gauge("mc.wire.in_flight", lambda: {(): float(node.data.budget.used_bytes)})
         gauge("mc.certificate.remaining", lambda: {(): end_s() - time.time()})
 
 

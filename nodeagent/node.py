@@ -58,11 +58,15 @@ from nodeagent.rpc.services import all_rpcs, all_services
 from nodeagent.rpc.watch_links import WatchLinks
 from nodeagent.rpc.watch_service import WatchService
 from nodeagent.settings import Settings
+from nodeagent.store.volumes import Volumes
+from nodeagent.wire.ground import Watcher
+from nodeagent.wire.plane import DataPlane
 
 _log = structlog.stdlib.get_logger(__name__)
 BUDGETS_MAX = 4096
 FOLLOW_EVERY_S = 0.3
 GOODBYE_S = 0.3
+Spawn = Callable[[Coroutine[Any, Any, None]], object]
 
 
 @dataclass(slots=True)
@@ -86,7 +90,9 @@ class Node:
         folder: StateFolder,
         identity: NodeIdentity,
         observer: Observer,
-        spawn: Callable[[Coroutine[Any, Any, None]], object],
+        watcher: Watcher,
+        store: Volumes,
+        spawn: Spawn,
         ready: Callable[[], bool],
         healthy: Callable[[], bool],
         rng: Random | None = None,
@@ -109,19 +115,18 @@ class Node:
         own = own_facts(config, folder.generation, end_s, draining=draining)
         self.roster = Roster(own, self._knowing)
         self.watch_beat = Heartbeat("watch")
-        self.body = Body(own, folder, self.watch_beat, self._watch_address, self._name_of)
+        self.data = self._data_plane(store, watcher, spawn)
+        self.body = Body(
+            own, folder, self.watch_beat, self._watch_address, self._name_of, self.data.room
+        )
         self.regions = regions.load()
         self.driver = Driver(
             self.body, brain_settings(config.watch), rng or Random(), self.regions.rtt_ms
         )
         for node_id in config.dev.peers:
             self.roster.peer(node_id)
-        self.heads = AuditHeads(
-            self.audit,
-            HeadStore(folder.path / "audit" / "heads"),
-            identity,
-            lambda: live.current.audit,
-        )
+        kept = HeadStore(folder.path / "audit" / "heads")
+        self.heads = AuditHeads(self.audit, kept, identity, lambda: live.current.audit)
         self.exchange = Exchange(
             self.roster, self.keeper, self.heads, self._revoked, self._renewed, self._met
         )
@@ -138,6 +143,18 @@ class Node:
         self._observer = observer
         self._servicers = self._services(settings, ready, healthy)
 
+    def _data_plane(self, store: Volumes, watcher: Watcher, spawn: Spawn) -> DataPlane:
+        """Its connections are its own: no control call waits behind data."""
+        return DataPlane(
+            self.roster.own.id,
+            store,
+            Peers(self.identity.cluster, self.identity.client_credentials, spawn),
+            self._api_address,
+            self._cloud_of,
+            lambda: self.live.current.limits,
+            watcher,
+        )
+
     def _services(
         self, settings: Settings, ready: Callable[[], bool], healthy: Callable[[], bool]
     ) -> Mapping[str, Sequence[object]]:
@@ -147,6 +164,7 @@ class Node:
         served = frozenset(service.full_name for service in all_services())
         return {
             "PeerService": [PeerService(self.exchange)],
+            "ChunkService": [self.data.service],
             "AdminService": [
                 nodes,
                 identities,
@@ -271,6 +289,14 @@ class Node:
         peer = self.roster.peers.get(node)
         return watch_address_of(self.live.current, self.roster.own, peer)
 
+    def _api_address(self, node: NodeId) -> str:
+        peer = self.roster.peers.get(node)
+        return address_of(self.live.current, self.roster.own, peer) if peer else ""
+
+    def _cloud_of(self, node: NodeId) -> str:
+        peer = self.roster.peers.get(node)
+        return peer.facts.domain.cloud if peer and peer.facts else ""
+
     def _name_of(self, node: NodeId) -> str:
         if node == self.roster.own.id:
             return self.roster.own.name
@@ -294,6 +320,7 @@ class Node:
         end_unix_s = self.identity.holder.not_after_unix_s
         self.body.say(lambda own: setattr(own, "certificate_end_unix_s", end_unix_s))
         self.peers.renew()
+        self.data.peers.renew()
         self.greeter.hurry()
 
     async def follow(self) -> None:
@@ -316,6 +343,15 @@ class Node:
             return
         self._removed |= fresh
         self._of_each_guard(lambda guard: guard.end_revoked())
+
+    async def tell_volumes(self) -> None:
+        """What is said of the own volumes follows them, until it is cancelled."""
+        await self.data.tell(self.body.say)
+
+    async def close(self) -> None:
+        """No further word to others."""
+        await self.peers.close()
+        await self.data.peers.close()
 
     # -- What an operator decides about this node and others
 

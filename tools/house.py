@@ -27,6 +27,7 @@ LONE_TASKS: Mapping[str, str] = {
     "mcctl/dev/supervisor.py": "a race of three, all ended in its `finally`; a group would wait",
     "multicloud/dial.py": "dials race, the winner is kept, the rest is ended in its `finally`",
     "nodeagent/rpc/watch_service.py": "a group must not span the yields of a generator",
+    "nodeagent/wire/answers.py": "a group must not span the yields of a generator",
     "tests/unit/test_audit.py": "the test is about callers that leave",
 }
 

@@ -162,6 +162,8 @@ class Limits(Section):
     connection_age_s: int = option(3600, "A connection is renewed after this, so that a certificate is looked at again.", ge=60, le=86400)
     deadline_s_max: float = option(60.0, "A control call without a shorter deadline gets this one.", reload=True, ge=1, le=600)
     stream_stall_s: float = option(30.0, "A stream that stands still for so long is ended.", reload=True, ge=1, le=600)
+    reach_s: float = option(5.0, "A node that has not let in a stream of data by then is failed, and a spare takes its place.", reload=True, ge=0.5, le=60)
+    chunks_per_call_max: int = option(1024, "Chunks that one control call may name.", reload=True, ge=1, le=1024)
     bytes_in_flight_per_peer_max: int = option(64 << 20, "Bytes of one peer that wait in this node.", reload=True, ge=4 << 20, le=4 << 30)
     bytes_in_flight_max: int = option(128 << 20, "Bytes of all peers that wait in this node.", reload=True, ge=8 << 20, le=16 << 30)
     control_calls_per_s: float = option(50.0, "Control calls of one identity, sustained.", reload=True, ge=1, le=100000)

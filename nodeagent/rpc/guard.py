@@ -132,6 +132,8 @@ class Guard(grpc.GenericRpcHandler):
         async def serve(request: Any, context: Context) -> Any:
             return await handler(rpc, request, context)
 
+        if rpc.raw:
+            return make(serve)
         bytes_max = None if ACCESS[rpc.path].bulk else self.limits().control_message_bytes_max
         return make(
             serve,
@@ -176,7 +178,8 @@ class Guard(grpc.GenericRpcHandler):
                 await self.record.acting(call, resource)
             if rpc.takes_stream or rpc.gives_stream:
                 await context.send_initial_metadata(())  # The caller learns that it was let in.
-            source = self._reading(request) if rpc.takes_stream else request
+            paced = rpc.takes_stream and not rpc.raw
+            source = self._reading(request) if paced else request
             answers = rpc.serve(source, call)
             try:
                 if not rpc.gives_stream:

@@ -6,9 +6,9 @@ is said by the protos alone.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
@@ -43,6 +43,15 @@ FILES = (
 )
 
 
+Serve = TypeVar("Serve", bound=Callable[..., Any])
+
+
+def raw(serve: Serve) -> Serve:
+    """Marks a method that moves bulk bytes: its requests and answers are not parsed around it."""
+    serve.raw = True  # type: ignore[attr-defined]
+    return serve
+
+
 @dataclass(frozen=True, slots=True)
 class Rpc:
     """One RPC of the API and, where it is served here, what serves it."""
@@ -53,6 +62,11 @@ class Rpc:
     takes_stream: bool
     gives_stream: bool
     serve: Any = None
+
+    @property
+    def raw(self) -> bool:
+        """It takes and gives the bytes of its messages, and says itself who stands still."""
+        return getattr(self.serve, "raw", False)
 
     @property
     def streaming(self) -> bool:

@@ -43,6 +43,10 @@ METRICS: Mapping[str, Metric] = {
     "mc.peers": Metric("gauge", "{node}", "Peers by what is known of them"),
     "mc.loop.lag": Metric("observe", "s", "How late an event loop comes to its work"),
     "mc.certificate.remaining": Metric("gauge", "s", "Until this node's certificate expires"),
+    "mc.wire.bytes": Metric("count", "By", "Bytes of chunks that came in and went out"),
+    "mc.wire.puts": Metric("count", "{chunk}", "Chunks sent here, by what became of them"),
+    "mc.wire.credit.wait": Metric("observe", "s", "How long each stream waited for credit"),
+    "mc.wire.in_flight": Metric("gauge", "By", "Bytes that streams of data may have waiting here"),
     "mc.spans.dropped": Metric("gauge", "{span}", "Spans that no collector got"),
     "mc.spans.waiting": Metric("gauge", "{span}", "Spans that wait for the collector"),
 }
@@ -57,6 +61,7 @@ LABELS: Mapping[str, str] = {
     "peer": "mc.peer",
     "cloud": "cloud.provider",
     "region": "cloud.region",
+    "direction": "network.io.direction",
     "outcome": "mc.outcome",
     "decision": "mc.decision",
 }

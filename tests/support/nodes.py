@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from nodeagent.ops.notify import Notifier
 from nodeagent.rpc.observer import CallObserver
 from nodeagent.rpc.watch_thread import WatchThread
 from nodeagent.settings import Settings
+from nodeagent.store.memory import MemoryStore
+from nodeagent.store.volumes import Volumes
 from nodeagent.telemetry import Telemetry
 from tests.support.people import CLUSTER, People
 
@@ -144,8 +147,10 @@ class Running:
 
 
 @asynccontextmanager
-async def running(place: Place, **more: str) -> AsyncIterator[Running]:
-    """The node of a place, serving until the block ends."""
+async def running(
+    place: Place, store: Volumes | None = None, **more: str
+) -> AsyncIterator[Running]:
+    """The node of a place, serving until the block ends; its chunks are in memory unless said."""
 
     def read() -> Any:
         return load(place.config, {}, more)
@@ -165,6 +170,8 @@ async def running(place: Place, **more: str) -> AsyncIterator[Running]:
             folder=folder,
             identity=NodeIdentity.load(config.identity.dir, folder.path, env={}),
             observer=CallObserver(telemetry),
+            watcher=telemetry,
+            store=store or Volumes([MemoryStore(place.id, clock=time.time)]),
             spawn=group.create_task,
             ready=lambda: True,
             healthy=lambda: True,
@@ -175,13 +182,20 @@ async def running(place: Place, **more: str) -> AsyncIterator[Running]:
         stack.push_async_callback(asyncio.to_thread, watch.stop)
         server = node.api_server()
         await server.start()
-        life = [group.create_task(work) for work in (node.greeter.run(), node.follow())]
+        life = [
+            group.create_task(work)
+            for work in (
+                node.greeter.run(),
+                node.follow(),
+                node.tell_volumes(),
+            )
+        ]
         try:
             yield Running(place, node, live, settings)
         finally:
             for task in life:
                 task.cancel()
-            await node.peers.close()
+            await node.close()
             await server.stop(0.2)
             await node.audit.stop()
 

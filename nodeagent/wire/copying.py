@@ -1,0 +1,41 @@
+"""The own disk as a sink: a chunk that passes through this node stays here too."""
+
+import asyncio
+
+from multicloud.errors import McError
+from nodeagent.store.contract import Pin, Put
+from nodeagent.wire.facts import Fact, Ledger
+from nodeagent.wire.flow import Branch
+from nodeagent.wire.ground import Ground
+from nodeagent.wire.parts import Kind
+
+
+class OwnCopy:
+    """Writes parts that were checked before, and commits them with their pin."""
+
+    def __init__(self, ground: Ground, put: Put, pin: Pin | None, ledger: Ledger) -> None:
+        self._ground, self._put, self._pin, self._ledger = ground, put, pin, ledger
+
+    async def run(self, branch: Branch) -> None:
+        try:
+            self._ledger.settle(await self._stored(branch))
+        except McError as error:
+            self._ledger.fail(self._ground.node, error)
+        finally:
+            await self._put.abort()  # After a commit it does nothing.
+
+    async def _stored(self, branch: Branch) -> Fact:
+        stall_s = self._ground.limits().stream_stall_s
+        try:
+            async for part in branch:
+                async with asyncio.timeout(stall_s):
+                    await self._put.write(part.data)
+                    if part.kind is Kind.TRAILER:
+                        assert part.envelope is not None
+                        done = await self._put.commit(part.envelope, self._pin)
+                        held = done.held
+                        return Fact(self._ground.node, held.chunk_id, held.volume, done.already)
+        except TimeoutError as error:
+            said = f"the disk of {self._ground.node} took no byte for {stall_s:g} s"
+            raise McError("STALLED", said) from error
+        raise AssertionError("a branch ends with its trailer")
