@@ -116,6 +116,7 @@ class GetStatusResponse(_message.Message):
     PROBLEMS_FIELD_NUMBER: _builtins.int
     CLUSTER_FIELD_NUMBER: _builtins.int
     REMOVED_FIELD_NUMBER: _builtins.int
+    COUNCIL_FIELD_NUMBER: _builtins.int
     safe: _builtins.bool
     repair_debt_bytes: _builtins.int
     usd_today: _builtins.float
@@ -132,6 +133,8 @@ class GetStatusResponse(_message.Message):
     def removed(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Ids of nodes that never come back."""
 
+    @_builtins.property
+    def council(self) -> Global___CouncilStatus: ...
     def __init__(
         self,
         *,
@@ -144,14 +147,81 @@ class GetStatusResponse(_message.Message):
         problems: _abc.Iterable[Global___Problem] | None = ...,
         cluster: _builtins.str = ...,
         removed: _abc.Iterable[_builtins.str] | None = ...,
+        council: Global___CouncilStatus | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["council", b"council"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunks_by_copies", b"chunks_by_copies", "cluster", b"cluster", "jobs", b"jobs", "nodes", b"nodes", "problems", b"problems", "removed", b"removed", "repair_debt_bytes", b"repair_debt_bytes", "safe", b"safe", "usd_today", b"usd_today"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunks_by_copies", b"chunks_by_copies", "cluster", b"cluster", "council", b"council", "jobs", b"jobs", "nodes", b"nodes", "problems", b"problems", "removed", b"removed", "repair_debt_bytes", b"repair_debt_bytes", "safe", b"safe", "usd_today", b"usd_today"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetStatusResponse: _TypeAlias = GetStatusResponse  # noqa: Y015
+
+@_typing.final
+class CouncilStatus(_message.Message):
+    """CouncilStatus is the council as the node that answers sees it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EPOCH_FIELD_NUMBER: _builtins.int
+    MEMBERS_FIELD_NUMBER: _builtins.int
+    MAJORITY_FIELD_NUMBER: _builtins.int
+    REGISTERS_FIELD_NUMBER: _builtins.int
+    epoch: _builtins.int
+    """+1 whenever its members change; 0: none is known."""
+    majority: _builtins.bool
+    """Enough members are there to decide."""
+    registers: _builtins.int
+    @_builtins.property
+    def members(self) -> _containers.RepeatedCompositeFieldContainer[Global___CouncilSeat]: ...
+    def __init__(
+        self,
+        *,
+        epoch: _builtins.int = ...,
+        members: _abc.Iterable[Global___CouncilSeat] | None = ...,
+        majority: _builtins.bool = ...,
+        registers: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "majority", b"majority", "members", b"members", "registers", b"registers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CouncilStatus: _TypeAlias = CouncilStatus  # noqa: Y015
+
+@_typing.final
+class CouncilSeat(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NODE_FIELD_NUMBER: _builtins.int
+    ID_FIELD_NUMBER: _builtins.int
+    VOLUME_FIELD_NUMBER: _builtins.int
+    THERE_FIELD_NUMBER: _builtins.int
+    WHY_FIELD_NUMBER: _builtins.int
+    node: _builtins.str
+    """Name"""
+    id: _builtins.str
+    volume: _builtins.str
+    there: _builtins.bool
+    why: _builtins.str
+    """When it is not."""
+    def __init__(
+        self,
+        *,
+        node: _builtins.str = ...,
+        id: _builtins.str = ...,
+        volume: _builtins.str = ...,
+        there: _builtins.bool = ...,
+        why: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "node", b"node", "there", b"there", "volume", b"volume", "why", b"why"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CouncilSeat: _TypeAlias = CouncilSeat  # noqa: Y015
 
 @_typing.final
 class Problem(_message.Message):

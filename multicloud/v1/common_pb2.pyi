@@ -171,6 +171,7 @@ class NodeFacts(_message.Message):
     CERTIFICATE_END_UNIX_S_FIELD_NUMBER: _builtins.int
     DAMAGED_FIELD_NUMBER: _builtins.int
     LOST_FIELD_NUMBER: _builtins.int
+    COUNCIL_VOLUME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The <id> of spiffe://<cluster>/node/<id>."""
     name: _builtins.str
@@ -190,6 +191,8 @@ class NodeFacts(_message.Message):
     """Chunks that were found damaged or missing here, not yet repaired."""
     lost: _builtins.int
     """Of those, chunks of which no good copy was found anywhere."""
+    council_volume: _builtins.str
+    """Under which it may sit in the council; empty while it cannot."""
     @_builtins.property
     def domain(self) -> Global___Domain: ...
     @_builtins.property
@@ -212,10 +215,11 @@ class NodeFacts(_message.Message):
         certificate_end_unix_s: _builtins.int = ...,
         damaged: _builtins.int = ...,
         lost: _builtins.int = ...,
+        council_volume: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["domain", b"domain"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate_end_unix_s", b"certificate_end_unix_s", "damaged", b"damaged", "domain", b"domain", "draining", b"draining", "endpoints", b"endpoints", "format_level_max", b"format_level_max", "generation", b"generation", "id", b"id", "lost", b"lost", "name", b"name", "revision", b"revision", "version", b"version", "volumes", b"volumes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate_end_unix_s", b"certificate_end_unix_s", "council_volume", b"council_volume", "damaged", b"damaged", "domain", b"domain", "draining", b"draining", "endpoints", b"endpoints", "format_level_max", b"format_level_max", "generation", b"generation", "id", b"id", "lost", b"lost", "name", b"name", "revision", b"revision", "version", b"version", "volumes", b"volumes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -271,6 +275,7 @@ class Node(_message.Message):
     RTT_MS_FIELD_NUMBER: _builtins.int
     SILENT_S_FIELD_NUMBER: _builtins.int
     CERTIFICATE_END_TIME_FIELD_NUMBER: _builtins.int
+    IN_COUNCIL_FIELD_NUMBER: _builtins.int
     state: Global___NodeState.ValueType
     rtt_ms: _builtins.float
     """From the node that answers; 0 when not measured."""
@@ -278,6 +283,8 @@ class Node(_message.Message):
     """Since it was last heard."""
     certificate_end_time: _builtins.str
     """RFC 3339, for people."""
+    in_council: _builtins.bool
+    """It has a seat in the council now."""
     @_builtins.property
     def facts(self) -> Global___NodeFacts: ...
     def __init__(
@@ -288,10 +295,11 @@ class Node(_message.Message):
         rtt_ms: _builtins.float = ...,
         silent_s: _builtins.float = ...,
         certificate_end_time: _builtins.str = ...,
+        in_council: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["facts", b"facts"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate_end_time", b"certificate_end_time", "facts", b"facts", "rtt_ms", b"rtt_ms", "silent_s", b"silent_s", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate_end_time", b"certificate_end_time", "facts", b"facts", "in_council", b"in_council", "rtt_ms", b"rtt_ms", "silent_s", b"silent_s", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

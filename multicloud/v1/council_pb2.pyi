@@ -301,21 +301,27 @@ class SealResponse(_message.Message):
     KEY_FIELD_NUMBER: _builtins.int
     BALLOT_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
+    REFUSED_FIELD_NUMBER: _builtins.int
     key: _builtins.str
     @_builtins.property
     def ballot(self) -> Global___Ballot: ...
     @_builtins.property
     def state(self) -> Global___RegisterState: ...
+    @_builtins.property
+    def refused(self) -> Global___CouncilEpoch:
+        """Alone: the acceptor is in another epoch."""
+
     def __init__(
         self,
         *,
         key: _builtins.str = ...,
         ballot: Global___Ballot | None = ...,
         state: Global___RegisterState | None = ...,
+        refused: Global___CouncilEpoch | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["ballot", b"ballot", "state", b"state"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ballot", b"ballot", "refused", b"refused", "state", b"state"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ballot", b"ballot", "key", b"key", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ballot", b"ballot", "key", b"key", "refused", b"refused", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -327,6 +333,7 @@ class InstallRequest(_message.Message):
 
     EPOCH_FIELD_NUMBER: _builtins.int
     REGISTER_FIELD_NUMBER: _builtins.int
+    TO_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def epoch(self) -> Global___CouncilEpoch:
         """First."""
@@ -335,15 +342,20 @@ class InstallRequest(_message.Message):
     def register(self) -> Global___Register:
         """Then each."""
 
+    @_builtins.property
+    def to(self) -> Global___CouncilMember:
+        """With the epoch."""
+
     def __init__(
         self,
         *,
         epoch: Global___CouncilEpoch | None = ...,
         register: Global___Register | None = ...,
+        to: Global___CouncilMember | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "part", b"part", "register", b"register"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "part", b"part", "register", b"register", "to", b"to"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "part", b"part", "register", b"register"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "part", b"part", "register", b"register", "to", b"to"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["epoch", "register"]  # noqa: Y015
     _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
@@ -356,16 +368,21 @@ class InstallResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     EPOCH_FIELD_NUMBER: _builtins.int
+    TOOK_FIELD_NUMBER: _builtins.int
+    took: _builtins.bool
     @_builtins.property
-    def epoch(self) -> Global___CouncilEpoch: ...
+    def epoch(self) -> Global___CouncilEpoch:
+        """Of the acceptor now."""
+
     def __init__(
         self,
         *,
         epoch: Global___CouncilEpoch | None = ...,
+        took: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "took", b"took"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -377,18 +394,24 @@ class Register(_message.Message):
 
     KEY_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
+    BALLOT_FIELD_NUMBER: _builtins.int
     key: _builtins.str
     @_builtins.property
     def state(self) -> Global___RegisterState: ...
+    @_builtins.property
+    def ballot(self) -> Global___Ballot:
+        """Under which it was accepted; none in the gossiped copy."""
+
     def __init__(
         self,
         *,
         key: _builtins.str = ...,
         state: Global___RegisterState | None = ...,
+        ballot: Global___Ballot | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["state", b"state"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ballot", b"ballot", "state", b"state"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ballot", b"ballot", "key", b"key", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -399,15 +422,19 @@ class ListRegistersRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     PREFIX_FIELD_NUMBER: _builtins.int
+    AFTER_SEQUENCE_FIELD_NUMBER: _builtins.int
     prefix: _builtins.str
+    after_sequence: _builtins.int
+    """Only what changed in the answering node's copy since."""
     def __init__(
         self,
         *,
         prefix: _builtins.str = ...,
+        after_sequence: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["prefix", b"prefix"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_sequence", b"after_sequence", "prefix", b"prefix"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

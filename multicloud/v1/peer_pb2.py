@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from multicloud.v1 import common_pb2 as multicloud_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18multicloud/v1/peer.proto\x12\rmulticloud.v1\x1a\x1amulticloud/v1/common.proto\"9\n\x0cGreetRequest\x12)\n\x08greeting\x18\x01 \x01(\x0b\x32\x17.multicloud.v1.Greeting\":\n\rGreetResponse\x12)\n\x08greeting\x18\x01 \x01(\x0b\x32\x17.multicloud.v1.Greeting\"\x86\x02\n\x08Greeting\x12\'\n\x05\x66\x61\x63ts\x18\x01 \x01(\x0b\x32\x18.multicloud.v1.NodeFacts\x12\x1a\n\x12revocations_digest\x18\x02 \x01(\x0c\x12.\n\x0brevocations\x18\x03 \x03(\x0b\x32\x19.multicloud.v1.Revocation\x12)\n\x05trust\x18\x04 \x01(\x0b\x32\x1a.multicloud.v1.TrustBundle\x12\x15\n\rtrust_version\x18\x05 \x01(\x04\x12,\n\naudit_head\x18\x06 \x01(\x0b\x32\x18.multicloud.v1.AuditHead\x12\x15\n\rclock_unix_ms\x18\x07 \x01(\x03\"i\n\nRevocation\x12\x10\n\x08identity\x18\x01 \x01(\t\x12\x0e\n\x06serial\x18\x02 \x01(\t\x12\x16\n\x0erevoked_unix_s\x18\x03 \x01(\x03\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x11\n\tsignature\x18\x05 \x01(\x0c\"[\n\x0bTrustBundle\x12\x0f\n\x07\x63luster\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x04\x12\x17\n\x0f\x63\x61_certificates\x18\x03 \x03(\x0c\x12\x11\n\tsignature\x18\x04 \x01(\x0c\"r\n\tAuditHead\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x10\n\x08sequence\x18\x02 \x01(\x04\x12\x0c\n\x04hash\x18\x03 \x01(\x0c\x12\x0f\n\x07unix_ms\x18\x04 \x01(\x03\x12\x13\n\x0b\x63\x65rtificate\x18\x05 \x01(\x0c\x12\x11\n\tsignature\x18\x06 \x01(\x0c\x32Q\n\x0bPeerService\x12\x42\n\x05Greet\x12\x1b.multicloud.v1.GreetRequest\x1a\x1c.multicloud.v1.GreetResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18multicloud/v1/peer.proto\x12\rmulticloud.v1\x1a\x1amulticloud/v1/common.proto\"9\n\x0cGreetRequest\x12)\n\x08greeting\x18\x01 \x01(\x0b\x32\x17.multicloud.v1.Greeting\":\n\rGreetResponse\x12)\n\x08greeting\x18\x01 \x01(\x0b\x32\x17.multicloud.v1.Greeting\"\xb2\x02\n\x08Greeting\x12\'\n\x05\x66\x61\x63ts\x18\x01 \x01(\x0b\x32\x18.multicloud.v1.NodeFacts\x12\x1a\n\x12revocations_digest\x18\x02 \x01(\x0c\x12.\n\x0brevocations\x18\x03 \x03(\x0b\x32\x19.multicloud.v1.Revocation\x12)\n\x05trust\x18\x04 \x01(\x0b\x32\x1a.multicloud.v1.TrustBundle\x12\x15\n\rtrust_version\x18\x05 \x01(\x04\x12,\n\naudit_head\x18\x06 \x01(\x0b\x32\x18.multicloud.v1.AuditHead\x12\x15\n\rclock_unix_ms\x18\x07 \x01(\x03\x12*\n\x07\x63ouncil\x18\x08 \x01(\x0b\x32\x19.multicloud.v1.CopyDigest\"I\n\nCopyDigest\x12\x0c\n\x04\x63opy\x18\x01 \x01(\t\x12\x10\n\x08sequence\x18\x02 \x01(\x04\x12\x0c\n\x04hash\x18\x03 \x01(\x0c\x12\r\n\x05\x65poch\x18\x04 \x01(\x04\"i\n\nRevocation\x12\x10\n\x08identity\x18\x01 \x01(\t\x12\x0e\n\x06serial\x18\x02 \x01(\t\x12\x16\n\x0erevoked_unix_s\x18\x03 \x01(\x03\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x11\n\tsignature\x18\x05 \x01(\x0c\"[\n\x0bTrustBundle\x12\x0f\n\x07\x63luster\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x04\x12\x17\n\x0f\x63\x61_certificates\x18\x03 \x03(\x0c\x12\x11\n\tsignature\x18\x04 \x01(\x0c\"r\n\tAuditHead\x12\x0c\n\x04node\x18\x01 \x01(\t\x12\x10\n\x08sequence\x18\x02 \x01(\x04\x12\x0c\n\x04hash\x18\x03 \x01(\x0c\x12\x0f\n\x07unix_ms\x18\x04 \x01(\x03\x12\x13\n\x0b\x63\x65rtificate\x18\x05 \x01(\x0c\x12\x11\n\tsignature\x18\x06 \x01(\x0c\x32Q\n\x0bPeerService\x12\x42\n\x05Greet\x12\x1b.multicloud.v1.GreetRequest\x1a\x1c.multicloud.v1.GreetResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,13 +37,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GREETRESPONSE']._serialized_start=130
   _globals['_GREETRESPONSE']._serialized_end=188
   _globals['_GREETING']._serialized_start=191
-  _globals['_GREETING']._serialized_end=453
-  _globals['_REVOCATION']._serialized_start=455
-  _globals['_REVOCATION']._serialized_end=560
-  _globals['_TRUSTBUNDLE']._serialized_start=562
-  _globals['_TRUSTBUNDLE']._serialized_end=653
-  _globals['_AUDITHEAD']._serialized_start=655
-  _globals['_AUDITHEAD']._serialized_end=769
-  _globals['_PEERSERVICE']._serialized_start=771
-  _globals['_PEERSERVICE']._serialized_end=852
+  _globals['_GREETING']._serialized_end=497
+  _globals['_COPYDIGEST']._serialized_start=499
+  _globals['_COPYDIGEST']._serialized_end=572
+  _globals['_REVOCATION']._serialized_start=574
+  _globals['_REVOCATION']._serialized_end=679
+  _globals['_TRUSTBUNDLE']._serialized_start=681
+  _globals['_TRUSTBUNDLE']._serialized_end=772
+  _globals['_AUDITHEAD']._serialized_start=774
+  _globals['_AUDITHEAD']._serialized_end=888
+  _globals['_PEERSERVICE']._serialized_start=890
+  _globals['_PEERSERVICE']._serialized_end=971
 # @@protoc_insertion_point(module_scope)

@@ -76,6 +76,7 @@ class Greeting(_message.Message):
     TRUST_VERSION_FIELD_NUMBER: _builtins.int
     AUDIT_HEAD_FIELD_NUMBER: _builtins.int
     CLOCK_UNIX_MS_FIELD_NUMBER: _builtins.int
+    COUNCIL_FIELD_NUMBER: _builtins.int
     revocations_digest: _builtins.bytes
     trust_version: _builtins.int
     clock_unix_ms: _builtins.int
@@ -92,6 +93,10 @@ class Greeting(_message.Message):
     def audit_head(self) -> Global___AuditHead:
         """The sender's own newest head, to be kept by the receiver."""
 
+    @_builtins.property
+    def council(self) -> Global___CopyDigest:
+        """What the sender's copy of the decisions holds."""
+
     def __init__(
         self,
         *,
@@ -102,14 +107,51 @@ class Greeting(_message.Message):
         trust_version: _builtins.int = ...,
         audit_head: Global___AuditHead | None = ...,
         clock_unix_ms: _builtins.int = ...,
+        council: Global___CopyDigest | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["audit_head", b"audit_head", "facts", b"facts", "trust", b"trust"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["audit_head", b"audit_head", "council", b"council", "facts", b"facts", "trust", b"trust"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["audit_head", b"audit_head", "clock_unix_ms", b"clock_unix_ms", "facts", b"facts", "revocations", b"revocations", "revocations_digest", b"revocations_digest", "trust", b"trust", "trust_version", b"trust_version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audit_head", b"audit_head", "clock_unix_ms", b"clock_unix_ms", "council", b"council", "facts", b"facts", "revocations", b"revocations", "revocations_digest", b"revocations_digest", "trust", b"trust", "trust_version", b"trust_version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Greeting: _TypeAlias = Greeting  # noqa: Y015
+
+@_typing.final
+class CopyDigest(_message.Message):
+    """CopyDigest says in a few bytes what a node's copy of the council's registers
+    holds, so that whoever lacks something asks for it with ListRegisters.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COPY_FIELD_NUMBER: _builtins.int
+    SEQUENCE_FIELD_NUMBER: _builtins.int
+    HASH_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    copy: _builtins.str
+    """A uuid: a copy that was lost counts anew."""
+    sequence: _builtins.int
+    """+1 at every change of the copy."""
+    hash: _builtins.bytes
+    """Equal copies have equal hashes."""
+    epoch: _builtins.int
+    """0: no council is known there."""
+    def __init__(
+        self,
+        *,
+        copy: _builtins.str = ...,
+        sequence: _builtins.int = ...,
+        hash: _builtins.bytes = ...,
+        epoch: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["copy", b"copy", "epoch", b"epoch", "hash", b"hash", "sequence", b"sequence"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CopyDigest: _TypeAlias = CopyDigest  # noqa: Y015
 
 @_typing.final
 class Revocation(_message.Message):

@@ -149,6 +149,16 @@ class Watch(Section):
     hold_s: float = option(60.0, "From dead to gone: only then are its copies made anew elsewhere. A restart within that time costs nothing.", ge=0, le=86400)
 
 
+class Council(Section):
+    """How decisions are made that everybody must keep to: names, outcomes, removals."""
+
+    decide_s: float = option(5.0, "What no majority of the council has taken by then is refused, with the members that are missing.", reload=True, ge=0.5, le=60)
+    call_s: float = option(1.5, "A member that has not answered by then is asked again.", reload=True, ge=0.1, le=30)
+    replace_after_s: float = option(600.0, "A member that is away for so long loses its seat to another node, while a majority is there to decide it.", reload=True, ge=1, le=604800)
+    settle_s: float = option(1.0, "A better council must be possible for so long before its members change: a cluster that starts changes them once.", reload=True, ge=0.1, le=600)
+    found_after_s: float = option(1.0, "The founder listens for so long for a council that exists already, before it opens the first.", ge=0, le=600)
+
+
 class Limits(Section):
     """Bounds for whatever comes from outside. None can be switched off."""
 
@@ -230,6 +240,7 @@ class Config(Section):
     identity: Identity = Field(default_factory=Identity)
     join: Join = Field(default_factory=Join)
     watch: Watch = Field(default_factory=Watch)
+    council: Council = Field(default_factory=Council)
     limits: Limits = Field(default_factory=Limits)
     shutdown: Shutdown = Field(default_factory=Shutdown)
     audit: Audit = Field(default_factory=Audit)

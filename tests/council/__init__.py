@@ -1,0 +1,1 @@
+"""The council on its disks and over the wire."""
