@@ -58,10 +58,19 @@ class Election:
     def usd(self) -> float:
         return self.usd_per_gb * self.ask.size_bytes / GB
 
-    def instead(self, busy: NodeId, refused: Collection[NodeId] = ()) -> Seat | None:
-        """The next node to ask in place of a target, so that the rules hold as before."""
-        others = [site for site in self.sites if site.node != busy]
-        bar = shortfall(self.ask.policy, self.sites)
+    def instead(
+        self,
+        busy: NodeId,
+        refused: Collection[NodeId] = (),
+        sites: Collection[Site] | None = None,
+    ) -> Seat | None:
+        """The next node to ask in place of a target, so that the rules hold as before.
+
+        `sites`, that of `busy` among them: where copies are or come, if by now not as elected.
+        """
+        placed = self.sites if sites is None else sites
+        others = [site for site in placed if site.node != busy]
+        bar = shortfall(self.ask.policy, placed)
         free = (spare for spare in self.spares if spare.node not in refused)
         return next((s for s in free if _holds(self.ask, [*others, s.site], bar)), None)
 

@@ -36,7 +36,7 @@ RESERVED: Mapping[str, str] = {
     "REQUEST_ID_REUSED": "jobs",
     "NO_MAJORITY": "the council",
     "STARTING": "the store, while it recovers",
-    **dict.fromkeys(("VOLUME_WRONG", "COPIES_MISSING"), "the store"),
+    "VOLUME_WRONG": "the store",
 }
 
 
