@@ -36,7 +36,6 @@ RESERVED: Mapping[str, str] = {
     "REQUEST_ID_REUSED": "jobs",
     "NO_MAJORITY": "the council",
     "STARTING": "the store, while it recovers",
-    "VOLUME_WRONG": "the store",
 }
 
 

@@ -22,6 +22,7 @@ from nodeagent.store.contract import (
     Verified,
     VolumeState,
 )
+from nodeagent.store.pins import Pins
 
 BYTES_TOTAL = 1 << 30
 
@@ -51,7 +52,7 @@ class MemoryStore:
         self._living: dict[bytes, _File] = {}
         self._trash: dict[bytes, _Aside] = {}
         self._quarantine: dict[str, _Aside] = {}
-        self._pins: dict[bytes, dict[str, Pin]] = {}
+        self._pins = Pins()
         self._reserved_bytes = 0
         self._state = VolumeState.HEALTHY
         self._why = ""
@@ -164,12 +165,10 @@ class MemoryStore:
 
     async def unpin(self, holder: str) -> int:
         self._writable()
-        return sum(pins.pop(holder, None) is not None for pins in self._pins.values())
+        return self._pins.end(holder)
 
     async def pins(self, chunk_id: bytes) -> Sequence[Pin]:
-        now = self._clock()
-        pins = self._pins.get(chunk_id, {}).values()
-        return [pin for pin in pins if not pin.until_unix_s or pin.until_unix_s > now]
+        return self._pins.of(chunk_id, self._clock())
 
     async def trash(self, chunk_id: bytes, why: str) -> bool:
         self._writable()
@@ -252,8 +251,7 @@ class MemoryStore:
 
     def _pin(self, chunk_id: bytes, pin: Pin | None) -> None:
         if pin is not None:
-            pins = self._pins.setdefault(chunk_id, {})
-            pins[pin.holder] = longer(pins.get(pin.holder), pin)
+            self._pins.add(chunk_id, pin)
 
     def _writable(self) -> None:
         refused = refusals.unwritable(self._volume, self._state, self._why)
@@ -317,13 +315,6 @@ class _Reading:
 
     async def close(self) -> None:
         """Memory needs no closing."""
-
-
-def longer(one: Pin | None, other: Pin) -> Pin:
-    """Of two pins of one holder, the one that lasts; a pin without an end lasts for ever."""
-    if one is None or not other.until_unix_s:
-        return other
-    return one if not one.until_unix_s or one.until_unix_s > other.until_unix_s else other
 
 
 def _fresh(held: Held, now: float, fresh_s: float) -> bool:

@@ -47,6 +47,11 @@ METRICS: Mapping[str, Metric] = {
     "mc.wire.puts": Metric("count", "{chunk}", "Chunks sent here, by what became of them"),
     "mc.wire.credit.wait": Metric("observe", "s", "How long each stream waited for credit"),
     "mc.wire.in_flight": Metric("gauge", "By", "Bytes that streams of data may have waiting here"),
+    "mc.store.put": Metric("count", "By", "Bytes of chunks that became durable here"),
+    "mc.store.batch": Metric("observe", "{put}", "What one group commit makes durable together"),
+    "mc.store.fsync": Metric("observe", "s", "How long a sync of the disk takes"),
+    "mc.store.faults": Metric("count", "{fault}", "Faults of a disk, by what it became"),
+    "mc.store.damage": Metric("count", "{chunk}", "Chunks found damaged or lost"),
     "mc.spans.dropped": Metric("gauge", "{span}", "Spans that no collector got"),
     "mc.spans.waiting": Metric("gauge", "{span}", "Spans that wait for the collector"),
 }
@@ -64,6 +69,7 @@ LABELS: Mapping[str, str] = {
     "direction": "network.io.direction",
     "outcome": "mc.outcome",
     "decision": "mc.decision",
+    "what": "mc.what",
 }
 
 

@@ -28,6 +28,7 @@ class Stat:
     device: int
     inode: int
     links: int
+    modified_unix_s: float = 0.0  # 0: not known.
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,7 @@ def _stat(found: os.stat_result) -> Stat:
         kind = Kind.FILE
     elif stat.S_ISDIR(found.st_mode):
         kind = Kind.FOLDER
-    return Stat(kind, found.st_size, found.st_dev, found.st_ino, found.st_nlink)
+    return Stat(kind, found.st_size, found.st_dev, found.st_ino, found.st_nlink, found.st_mtime)
 
 
 _libc = ctypes.CDLL(None, use_errno=True)
