@@ -7,6 +7,7 @@ from typing import TypeVar
 import grpc
 from google.protobuf.message import Message
 
+from multicloud.errors import McError
 from multicloud.status import decode
 from multicloud.v1 import chunk_pb2, common_pb2
 from nodeagent.telemetry import inject, traceparent
@@ -94,6 +95,9 @@ class ChunkClient:
             response_deserializer=answer.FromString,
         )
         try:
-            return await call(request, timeout=timeout_s, metadata=inject())
+            found: Answer | None = await call(request, timeout=timeout_s, metadata=inject())
         except grpc.aio.AioRpcError as error:
             raise decode(error, node) from error
+        if found is None:  # gRPC's word for a call that went well and brought nothing.
+            raise McError("FAILED", f"{node} did not answer {method}")
+        return found

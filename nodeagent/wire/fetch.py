@@ -4,7 +4,7 @@ frame against its leaf, and no more is under way than the reader has room for.
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import grpc
@@ -15,11 +15,12 @@ from multicloud.v1 import chunk_pb2
 from nodeagent.core.chunk.envelope import Envelope, damage, parse
 from nodeagent.core.window import Window
 from nodeagent.telemetry import inject, traceparent
+from nodeagent.wire import writing
 from nodeagent.wire.budget import Lease
 from nodeagent.wire.ground import Ground
 
 GET = "/multicloud.v1.ChunkService/GetChunk"
-Call = grpc.aio.StreamStreamCall[chunk_pb2.GetChunkRequest, chunk_pb2.GetChunkResponse]
+Call = grpc.aio.StreamStreamCall[bytes, chunk_pb2.GetChunkResponse]
 
 
 @dataclass(slots=True)
@@ -60,10 +61,8 @@ class Fetching:
 
     async def _grant(self, credit_bytes: int) -> None:
         if credit_bytes:
-            credit = chunk_pb2.Credit(bytes=credit_bytes)
-            # A call that is over has sent all, or failed: the next read tells.
-            with suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
-                await self._call.write(chunk_pb2.GetChunkRequest(credit=credit))
+            request = chunk_pb2.GetChunkRequest(credit=chunk_pb2.Credit(bytes=credit_bytes))
+            await writing.write(self._call, request.SerializeToString())
 
 
 @asynccontextmanager
@@ -72,12 +71,9 @@ async def fetch(
 ) -> AsyncIterator[Fetching]:
     """`count` frames from that one on, 0: to the end. DAMAGE when the node sends anything else."""
     with ground.budget.lease(node) as lease, ground.watcher.span("chunk.fetch", peer=node) as span:
-        method: grpc.aio.StreamStreamMultiCallable[
-            chunk_pb2.GetChunkRequest, chunk_pb2.GetChunkResponse
-        ] = ground.links.bulk(node).stream_stream(
-            GET,
-            request_serializer=_serialized,
-            response_deserializer=chunk_pb2.GetChunkResponse.FromString,
+        method: grpc.aio.StreamStreamMultiCallable[bytes, chunk_pb2.GetChunkResponse]
+        method = ground.links.bulk(node).stream_stream(
+            GET, response_deserializer=chunk_pb2.GetChunkResponse.FromString
         )
         call = method(metadata=inject())
         fetching = None
@@ -113,20 +109,14 @@ async def _opened(ground: Ground, call: Call, node: str, opening: chunk_pb2.GetO
     reach_s = ground.limits().reach_s
     try:
         async with asyncio.timeout(reach_s):
-            await call.write(chunk_pb2.GetChunkRequest(opening=opening))
-            await call.initial_metadata()
+            request = chunk_pb2.GetChunkRequest(opening=opening)
+            await writing.begin(call, request.SerializeToString())
     except TimeoutError as error:
         raise McError("UNREACHABLE", f"{node} let no stream in for {reach_s:g} s") from error
-    except grpc.aio.AioRpcError as error:
-        raise decode(error, node) from error
     answer = await _read(ground, call, node)
     if answer is None or answer.WhichOneof("part") != "envelope":
         raise damage(f"{node} did not begin with its envelope")
     return parse(answer.envelope.header, answer.envelope.trailer, opening.chunk_id)
-
-
-def _serialized(request: chunk_pb2.GetChunkRequest) -> bytes:
-    return request.SerializeToString()
 
 
 async def _read(ground: Ground, call: Call, node: str) -> chunk_pb2.GetChunkResponse | None:

@@ -12,6 +12,7 @@ from multicloud.errors import McError
 from multicloud.status import decode
 from multicloud.v1 import chunk_pb2
 from nodeagent.telemetry import inject
+from nodeagent.wire import writing
 from nodeagent.wire.facts import Ledger, from_message
 from nodeagent.wire.flow import Branch, first_of
 from nodeagent.wire.ground import Ground
@@ -117,13 +118,10 @@ class Outlet:
         try:
             async with asyncio.timeout(reach_s):
                 request = chunk_pb2.PutChunkRequest(opening=opening)
-                await call.write(request.SerializeToString())
-                await call.initial_metadata()
+                await writing.begin(call, request.SerializeToString())
         except TimeoutError as error:
             said = f"{self.node} let no stream in for {reach_s:g} s"
             raise McError("UNREACHABLE", said) from error
-        except grpc.aio.AioRpcError as error:
-            raise decode(error, self.node) from error
 
     async def _send(self, call: Call, branch: Branch) -> None:
         clock_s = self._ground.clock_s
@@ -135,16 +133,15 @@ class Outlet:
                     await self._purse.spend(part.cost_bytes)
                     self._waited_s += clock_s() - began_s
                     self._chunk_id = part.chunk_id or self._chunk_id
-                    await call.write(part.raw)
+                    if not await writing.write(call, part.raw):
+                        return  # Whoever listens to it learns why.
                 self._sent_bytes += part.cost_bytes
                 if part.kind is Kind.TRAILER:
-                    await call.done_writing()
+                    await writing.done(call)
                     return
         except TimeoutError as error:
             said = f"{self.node} took no part of the chunk for {stall_s:g} s"
             raise McError("STALLED", said) from error
-        except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
-            return  # The call is over; who listens to it learns why.
 
     async def _listen(self, call: Call) -> None:
         """Until the other side has said all. It gives signs of life while it works."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,7 @@ from multicloud.channel import Credentials
 from multicloud.errors import McError
 from multicloud.status import decode
 from multicloud.v1 import chunk_pb2
+from nodeagent.wire import writing
 from nodeagent.wire.facts import Fact, from_message
 from nodeagent.wire.parts import Part, frame_part, header_part, trailer_part
 from tests.support.chunks import Chunk
@@ -83,10 +84,7 @@ class Sending:
         """Waits for the credit that it costs; a call that is over takes nothing more."""
         await self.until(lambda: self.credit >= cost or self.ended)
         self.credit -= cost
-        try:
-            await self.call.write(raw)
-        except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
-            return
+        await writing.write(self.call, raw)
 
     async def part(self, part: Part) -> None:
         await self.send(part.raw, part.cost_bytes)
@@ -94,8 +92,7 @@ class Sending:
     async def end(self) -> list[Fact]:
         """All facts; raises the error that the call ended with."""
         if not self.ended:
-            with suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
-                await self.call.done_writing()
+            await writing.done(self.call)
         return await self.outcome()
 
     async def outcome(self) -> list[Fact]:
@@ -113,6 +110,7 @@ async def sending(node: Running, who: Credentials) -> AsyncIterator[Sending]:
             PUT, response_deserializer=chunk_pb2.PutChunkResponse.FromString
         )
         one = Sending(method())
+        await one.call.wait_for_connection()
         async with asyncio.TaskGroup() as group:
             hearing = group.create_task(one.hear())
             try:
