@@ -195,6 +195,22 @@ class Shutdown(Section):
     drain_s: float = option(30.0, "On SIGTERM open streams have this long to finish; a second SIGTERM stops at once.", reload=True, ge=0, le=600)
 
 
+class Upkeep(Section):
+    """What a node does for its chunks by itself: reads them again, repairs, empties its trash."""
+
+    look_every_s: float = option(60.0, "How often a node looks which chunks are due to be read again.", reload=True, ge=0.1, le=3600)
+    scrub_within_s: float = option(604800.0, "Every byte is read and checked again within this time; 7 days find rot while other copies are good. Young chunks are read sooner.", reload=True, ge=60, le=31_536_000)
+    scrub_bytes_per_s_max: int = option(32 << 20, "How fast chunks are read again, and only while nobody else needs the disk. The window wins where it asks for more.", reload=True, ge=1 << 20, le=16 << 30)
+    repair_at_once_max: int = option(4, "Damaged chunks that are repaired at the same time.", reload=True, ge=1, le=64)
+    repair_bytes_per_s_max: int = option(128 << 20, "How fast good copies are asked for.", reload=True, ge=1 << 20, le=16 << 30)
+    evidence_keep_s: float = option(86400.0, "A damaged file is kept so long at least, and until enough good copies are proven.", reload=True, ge=0, le=31_536_000)
+    trash_every_s: float = option(3600.0, "How often a node looks for chunks that nothing names any more, and into its trash.", reload=True, ge=1, le=86400)
+    trash_keep_s: float = option(86400.0, "What was put into the trash can be had back for so long.", reload=True, ge=60, le=31_536_000)
+    trash_share_max: float = option(0.2, "The part of a node's chunks or bytes that may lie in the trash unasked. More means likelier a wrong list than much to delete.", reload=True, ge=0, le=1)
+    grace_s: float = option(3600.0, "A chunk is not looked at by the trash pass before this age: its job may not have told of it yet.", reload=True, ge=0, le=604800)
+    surplus_every_s: float = option(21600.0, "How often a node looks for chunks of which others, by rank, keep enough copies without it.", reload=True, ge=1, le=604800)
+
+
 class Audit(Section):
     """The log of every mutating or denied call."""
 
@@ -243,6 +259,7 @@ class Config(Section):
     council: Council = Field(default_factory=Council)
     limits: Limits = Field(default_factory=Limits)
     shutdown: Shutdown = Field(default_factory=Shutdown)
+    upkeep: Upkeep = Field(default_factory=Upkeep)
     audit: Audit = Field(default_factory=Audit)
     telemetry: Telemetry = Field(default_factory=Telemetry)
     dev: Dev = Field(default_factory=Dev)

@@ -52,6 +52,12 @@ METRICS: Mapping[str, Metric] = {
     "mc.store.fsync": Metric("observe", "s", "How long a sync of the disk takes"),
     "mc.store.faults": Metric("count", "{fault}", "Faults of a disk, by what it became"),
     "mc.store.damage": Metric("count", "{chunk}", "Chunks found damaged or lost"),
+    "mc.upkeep.scrubbed": Metric("count", "By", "Bytes that were read again and checked"),
+    "mc.upkeep.verified.age": Metric("gauge", "s", "Since the check that is longest ago"),
+    "mc.upkeep.repairs": Metric("count", "{chunk}", "Attempts to repair a chunk, by outcome"),
+    "mc.upkeep.repair.duration": Metric("observe", "s", "From damage found to a good copy"),
+    "mc.upkeep.open": Metric("gauge", "{chunk}", "Damaged chunks not repaired yet, by state"),
+    "mc.upkeep.trash": Metric("count", "{chunk}", "Chunks into the trash, back and out of it"),
     "mc.spans.dropped": Metric("gauge", "{span}", "Spans that no collector got"),
     "mc.spans.waiting": Metric("gauge", "{span}", "Spans that wait for the collector"),
 }

@@ -95,9 +95,12 @@ class ChunkService:
         return chunk_pb2.VerifyChunksResponse(proofs=proofs)
 
     async def _proof(self, chunk_id: bytes, nonce: bytes, fresh_s: int) -> chunk_pb2.ChunkProof:
+        here = await self.store.find([chunk_id])
+        if not here:  # What lies in the trash stays there: to ask is not to need.
+            return chunk_pb2.ChunkProof(chunk_id=chunk_id, reason="NOT_FOUND")
         if fresh_s:
             since_s = self.ground.clock_unix_s() - fresh_s
-            for held in await self.store.find([chunk_id]):
+            for held in here:
                 if held.verified_unix_s >= since_s:
                     return chunk_pb2.ChunkProof(chunk_id=chunk_id, good=True, volume=held.volume)
         try:

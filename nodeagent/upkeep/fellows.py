@@ -1,0 +1,115 @@
+"""Other members as the upkeep asks them, by the chunk service; who they are, and how far."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from coordinator.distance import Measured
+from coordinator.policy import Site
+from coordinator.types import Domain, Knowing, NodeId, View
+from multicloud.errors import McError
+from multicloud.v1 import chunk_pb2, common_pb2
+from nodeagent.core.upkeep_proofs import Proof
+from nodeagent.rpc.roster import Roster
+from nodeagent.wire.client import ChunkClient
+
+FAR_MS = 1e9  # Of whom no round trip is known: last.
+
+
+@dataclass(slots=True)
+class WireFellows:
+    own: NodeId
+    client: ChunkClient
+
+    async def prove(
+        self, node: NodeId, chunk_ids: Sequence[bytes], nonce: bytes, fresh_s: float = 0.0
+    ) -> Sequence[Proof]:
+        told = await self.client.verify(node, chunk_ids, nonce, fresh_s=int(fresh_s))
+        by_id = {one.chunk_id: one for one in told}
+        return [_proof(node, by_id.get(chunk_id)) for chunk_id in chunk_ids]
+
+    async def promise(
+        self, node: NodeId, chunk_ids: Sequence[bytes], keep_s: float
+    ) -> Collection[bytes]:
+        copies = await self.client.have(node, chunk_ids, keep_s=int(keep_s))
+        return {copy.chunk_id for copy in copies}
+
+    async def push_here(self, node: NodeId, chunk_id: bytes, job: str) -> None:
+        tree = [chunk_pb2.PutTree(node=self.own)]
+        async for fact in self.client.push(node, chunk_id, tree, job):
+            if fact.node == self.own:
+                if fact.error:
+                    raise fact.error
+                return
+        raise McError("COPIES_MISSING", f"{node} did not say what became of the copy")
+
+
+def _proof(node: NodeId, told: chunk_pb2.ChunkProof | None) -> Proof:
+    if told is None:
+        return Proof(node, reason="DEADLINE")  # Some were proven in time, and not this one.
+    missing = not told.good and told.reason == "NOT_FOUND"
+    return Proof(node, told.volume, told.good, missing, told.proof, told.reason)
+
+
+class Views(Protocol):
+    def view(self) -> View: ...
+
+
+@dataclass(slots=True)
+class ClusterMembers:
+    """Members by the brain's view, distances by the roster's."""
+
+    facts: Views
+    roster: Roster
+    measured: Callable[[], Mapping[NodeId, Measured]]
+
+    @property
+    def own(self) -> Site:
+        return Site(_domain(self.roster.own), self.roster.own.id)
+
+    def others(self) -> Sequence[Site]:
+        measured = self.measured()
+        found = [
+            Site(member.facts.domain, node)
+            for node, member in self.facts.view().members.items()
+            if node != self.roster.own.id and member.facts and member.knowing in _ASKED
+        ]
+
+        def far_ms(site: Site) -> float:
+            known = measured.get(site.node)
+            return known.ms if known else FAR_MS
+
+        return sorted(found, key=lambda site: (far_ms(site), site.node))
+
+    def away(self) -> Sequence[NodeId]:
+        members = self.facts.view().members.items()
+        return sorted(node for node, member in members if member.knowing in _AWAY)
+
+    def name(self, node: NodeId) -> str:
+        if node == self.roster.own.id:
+            return self.roster.own.name
+        peer = self.roster.peers.get(node)
+        return peer.name if peer else node
+
+    def is_draining(self, node: NodeId) -> bool:
+        member = self.facts.view().members.get(node)
+        return bool(member and member.facts and member.facts.draining)
+
+
+_ASKED = (Knowing.ALIVE, Knowing.SUSPECT, Knowing.UNREACHABLE)  # The others cannot answer.
+
+_AWAY = (Knowing.DOWN, Knowing.DEAD)
+
+
+def _domain(facts: common_pb2.NodeFacts) -> Domain:
+    return Domain(facts.domain.cloud, facts.domain.region, facts.domain.zone)
+
+
+@dataclass(slots=True)
+class EveryMember:
+    """Where copies may be while no ledger tells: anywhere, also with those who are away."""
+
+    members: ClusterMembers
+
+    async def holders(self, chunk_id: bytes) -> Sequence[NodeId]:
+        return [*(site.node for site in self.members.others()), *self.members.away()]
