@@ -189,6 +189,21 @@ class Limits(Section):
         return self
 
 
+class Volume(Section):
+    """A place where chunks are kept. One entry for each disk."""
+
+    dir: AbsolutePath = required("The folder that is the volume. An empty one becomes a new volume, a wrong or missing disk is refused. Under systemd name it in ReadWritePaths= of a drop-in too.", "/mnt/disk1/multicloud")
+
+
+class Store(Section):
+    """How chunks are kept on the volumes."""
+
+    write: Literal["auto", "direct", "buffered"] = option("auto", "direct goes past the page cache, buffered through it and flushes early; auto tries both at each start and takes what the volume likes best.")
+    reserve_bytes: int = option(1 << 30, "Puts leave so much free on each volume, or 5 % if that is more, but never more than a fifth of the disk: reads, deletes and repair go on.", ge=0, le=1 << 44)
+    writers_max: int = option(4, "Threads that write at once on each volume; direct ones take 12 MiB each. More puts than that take turns.", ge=1, le=64)
+    readers_max: int = option(4, "Threads that read at once on each volume.", ge=1, le=64)
+
+
 class Shutdown(Section):
     """How the daemon goes."""
 
@@ -258,6 +273,8 @@ class Config(Section):
     watch: Watch = Field(default_factory=Watch)
     council: Council = Field(default_factory=Council)
     limits: Limits = Field(default_factory=Limits)
+    volume: list[Volume] = option([], "Where chunks are kept; empty: in the folder `chunks` of node.state_dir.", max_length=64)
+    store: Store = Field(default_factory=Store)
     shutdown: Shutdown = Field(default_factory=Shutdown)
     upkeep: Upkeep = Field(default_factory=Upkeep)
     audit: Audit = Field(default_factory=Audit)
@@ -268,4 +285,6 @@ class Config(Section):
     def _rules(self) -> Self:
         networks = [entry.network for entry in self.advertise]
         unless(len(networks) == len(set(networks)), "advertise", "names a network twice: one entry for each network")
+        folders = [entry.dir for entry in self.volume]
+        unless(len(folders) == len(set(folders)), "volume", "names a folder twice: one entry for each volume")
         return self

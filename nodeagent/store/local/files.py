@@ -149,5 +149,5 @@ def _sync_file_range(fd: int, offset_bytes: int, size_bytes: int) -> None:
     offset, size = ctypes.c_int64(offset_bytes), ctypes.c_int64(size_bytes)
     if call(fd, offset, size, ctypes.c_uint(SYNC_FILE_RANGE_WRITE)) != 0:
         code = ctypes.get_errno()
-        if code not in (errno.EINVAL, errno.ESPIPE, errno.ENOSYS):
+        if code not in (errno.EINVAL, errno.ESPIPE, errno.ENOSYS, errno.EPERM):
             raise OSError(code, os.strerror(code))
