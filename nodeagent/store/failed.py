@@ -69,7 +69,8 @@ class FailedStore:
         raise self._refusal()
 
     async def list(self, after: bytes = b"") -> AsyncIterator[Held]:
-        for held in ():
+        nothing: tuple[Held, ...] = ()
+        for held in nothing:
             yield held
 
     async def stalest(self, count: int) -> Sequence[Held]:
