@@ -162,7 +162,7 @@ class ListFilesRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     version: _builtins.str
-    prefix: _builtins.str
+    prefix: _builtins.bytes
     page_size: _builtins.int
     page_token: _builtins.str
     def __init__(
@@ -170,7 +170,7 @@ class ListFilesRequest(_message.Message):
         *,
         name: _builtins.str = ...,
         version: _builtins.str = ...,
-        prefix: _builtins.str = ...,
+        prefix: _builtins.bytes = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
     ) -> None: ...
@@ -215,25 +215,35 @@ class DatasetFile(_message.Message):
     BLAKE3_FIELD_NUMBER: _builtins.int
     ORIGIN_FIELD_NUMBER: _builtins.int
     ORIGIN_ETAG_FIELD_NUMBER: _builtins.int
-    path: _builtins.str
+    RECORDS_FIELD_NUMBER: _builtins.int
+    MODIFIED_UNIX_MS_FIELD_NUMBER: _builtins.int
+    MODE_FIELD_NUMBER: _builtins.int
+    path: _builtins.bytes
     bytes: _builtins.int
     chunks: _builtins.int
     blake3: _builtins.bytes
-    origin: _builtins.str
+    """Of its bytes where one chunk has all; else of its parts' hashes."""
+    origin: _builtins.bytes
     origin_etag: _builtins.str
+    records: _builtins.int
+    modified_unix_ms: _builtins.int
+    mode: _builtins.int
     def __init__(
         self,
         *,
-        path: _builtins.str = ...,
+        path: _builtins.bytes = ...,
         bytes: _builtins.int = ...,
         chunks: _builtins.int = ...,
         blake3: _builtins.bytes = ...,
-        origin: _builtins.str = ...,
+        origin: _builtins.bytes = ...,
         origin_etag: _builtins.str = ...,
+        records: _builtins.int = ...,
+        modified_unix_ms: _builtins.int = ...,
+        mode: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["blake3", b"blake3", "bytes", b"bytes", "chunks", b"chunks", "origin", b"origin", "origin_etag", b"origin_etag", "path", b"path"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blake3", b"blake3", "bytes", b"bytes", "chunks", b"chunks", "mode", b"mode", "modified_unix_ms", b"modified_unix_ms", "origin", b"origin", "origin_etag", b"origin_etag", "path", b"path", "records", b"records"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -274,7 +284,7 @@ class ReadFileOpening(_message.Message):
     RANGE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     version: _builtins.str
-    path: _builtins.str
+    path: _builtins.bytes
     @_builtins.property
     def range(self) -> _common_pb2.ByteRange:
         """Absent: the whole file."""
@@ -284,7 +294,7 @@ class ReadFileOpening(_message.Message):
         *,
         name: _builtins.str = ...,
         version: _builtins.str = ...,
-        path: _builtins.str = ...,
+        path: _builtins.bytes = ...,
         range: _common_pb2.ByteRange | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["range", b"range"]  # noqa: Y015

@@ -173,7 +173,7 @@ class ReadAsked(_message.Message):
     ETAG_FIELD_NUMBER: _builtins.int
     RANGE_FIELD_NUMBER: _builtins.int
     request: _builtins.int
-    path: _builtins.str
+    path: _builtins.bytes
     etag: _builtins.str
     @_builtins.property
     def range(self) -> _common_pb2.ByteRange: ...
@@ -181,7 +181,7 @@ class ReadAsked(_message.Message):
         self,
         *,
         request: _builtins.int = ...,
-        path: _builtins.str = ...,
+        path: _builtins.bytes = ...,
         etag: _builtins.str = ...,
         range: _common_pb2.ByteRange | None = ...,
     ) -> None: ...

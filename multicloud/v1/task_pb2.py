@@ -24,59 +24,68 @@ _sym_db = _symbol_database.Default()
 
 from multicloud.v1 import common_pb2 as multicloud_dot_v1_dot_common__pb2
 from multicloud.v1 import job_pb2 as multicloud_dot_v1_dot_job__pb2
+from multicloud.v1 import records_pb2 as multicloud_dot_v1_dot_records__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18multicloud/v1/task.proto\x12\rmulticloud.v1\x1a\x1amulticloud/v1/common.proto\x1a\x17multicloud/v1/job.proto\"\xa5\x01\n\x10PullTasksRequest\x12+\n\x05hello\x18\x01 \x01(\x0b\x32\x1a.multicloud.v1.WorkerHelloH\x00\x12-\n\x06\x63redit\x18\x02 \x01(\x0b\x32\x1b.multicloud.v1.WorkerCreditH\x00\x12-\n\x07refused\x18\x03 \x01(\x0b\x32\x1a.multicloud.v1.TaskRefusedH\x00\x42\x06\n\x04part\"5\n\x0bWorkerHello\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x19\n\x11reachable_sources\x18\x02 \x03(\t\",\n\x0cWorkerCredit\x12\r\n\x05\x62ytes\x18\x01 \x01(\x04\x12\r\n\x05slots\x18\x02 \x01(\r\"+\n\x0bTaskRefused\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\x9b\x01\n\x11PullTasksResponse\x12&\n\x04spec\x18\x01 \x01(\x0b\x32\x16.multicloud.v1.JobSpecH\x00\x12#\n\x04task\x18\x02 \x01(\x0b\x32\x13.multicloud.v1.TaskH\x00\x12\x31\n\twithdrawn\x18\x03 \x01(\x0b\x32\x1c.multicloud.v1.TaskWithdrawnH\x00\x42\x06\n\x04part\"[\n\x04Task\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04page\x18\x02 \x01(\x04\x12(\n\x06inputs\x18\x03 \x03(\x0b\x32\x18.multicloud.v1.TaskInput\x12\x0f\n\x07\x61ttempt\x18\x04 \x01(\r\"P\n\tTaskInput\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\x12\'\n\x05range\x18\x03 \x01(\x0b\x32\x18.multicloud.v1.ByteRange\"\x1d\n\rTaskWithdrawn\x12\x0c\n\x04task\x18\x01 \x01(\t\"\xdb\x01\n\x04\x46\x61\x63t\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12*\n\x04page\x18\x03 \x01(\x0b\x32\x1a.multicloud.v1.ListingPageH\x00\x12+\n\x06result\x18\x04 \x01(\x0b\x32\x19.multicloud.v1.TaskResultH\x00\x12/\n\x07skipped\x18\x05 \x01(\x0b\x32\x1c.multicloud.v1.SkippedObjectH\x00\x12&\n\x04note\x18\x06 \x01(\x0b\x32\x16.multicloud.v1.JobNoteH\x00\x42\x06\n\x04kind\"g\n\x0bListingPage\x12\x0c\n\x04page\x18\x01 \x01(\x04\x12,\n\x07objects\x18\x02 \x03(\x0b\x32\x1b.multicloud.v1.ListedObject\x12\x0e\n\x06\x63ursor\x18\x03 \x01(\t\x12\x0c\n\x04last\x18\x04 \x01(\x08\"X\n\x0cListedObject\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x04\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12\x18\n\x10modified_unix_ms\x18\x04 \x01(\x03\"\x80\x02\n\nTaskResult\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\x0e\n\x06worker\x18\x02 \x01(\t\x12\'\n\x06\x63hunks\x18\x03 \x03(\x0b\x32\x17.multicloud.v1.ChunkRef\x12#\n\x06\x63opies\x18\x04 \x03(\x0b\x32\x13.multicloud.v1.Copy\x12(\n\x05steps\x18\x05 \x03(\x0b\x32\x19.multicloud.v1.StepCounts\x12\'\n\x05\x65\x64ges\x18\x06 \x03(\x0b\x32\x18.multicloud.v1.EdgeBytes\x12\r\n\x05\x65rror\x18\x07 \x01(\t\x12\x12\n\ndedupe_tag\x18\x08 \x01(\x0c\x12\x10\n\x08trace_id\x18\t \x01(\t\"\x93\x01\n\nStepCounts\x12\x0c\n\x04step\x18\x01 \x01(\t\x12\x12\n\nrecords_in\x18\x02 \x01(\x04\x12\x13\n\x0brecords_out\x18\x03 \x01(\x04\x12\x18\n\x10records_filtered\x18\x04 \x01(\x04\x12\x17\n\x0frecords_dropped\x18\x05 \x01(\x04\x12\x1b\n\x13records_quarantined\x18\x06 \x01(\x04\"-\n\rSkippedObject\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"%\n\x07JobNote\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\"T\n\x12\x41ppendFactsRequest\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12\"\n\x05\x66\x61\x63ts\x18\x03 \x03(\x0b\x32\x13.multicloud.v1.Fact\"6\n\x13\x41ppendFactsResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\"G\n\x10ReadFactsRequest\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x04\x12\x0e\n\x06\x66ollow\x18\x03 \x01(\x08\"H\n\x11ReadFactsResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12!\n\x04\x66\x61\x63t\x18\x02 \x01(\x0b\x32\x13.multicloud.v1.Fact\"?\n\x10OpenEpochRequest\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12\x0f\n\x07steward\x18\x03 \x01(\t\"4\n\x11OpenEpochResponse\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x10\n\x08sequence\x18\x02 \x01(\x04\x32\x61\n\x0bTaskService\x12R\n\tPullTasks\x12\x1f.multicloud.v1.PullTasksRequest\x1a .multicloud.v1.PullTasksResponse(\x01\x30\x01\x32\x87\x02\n\rLedgerService\x12T\n\x0b\x41ppendFacts\x12!.multicloud.v1.AppendFactsRequest\x1a\".multicloud.v1.AppendFactsResponse\x12P\n\tReadFacts\x12\x1f.multicloud.v1.ReadFactsRequest\x1a .multicloud.v1.ReadFactsResponse0\x01\x12N\n\tOpenEpoch\x12\x1f.multicloud.v1.OpenEpochRequest\x1a .multicloud.v1.OpenEpochResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18multicloud/v1/task.proto\x12\rmulticloud.v1\x1a\x1amulticloud/v1/common.proto\x1a\x17multicloud/v1/job.proto\x1a\x1bmulticloud/v1/records.proto\"\xa5\x01\n\x10PullTasksRequest\x12+\n\x05hello\x18\x01 \x01(\x0b\x32\x1a.multicloud.v1.WorkerHelloH\x00\x12-\n\x06\x63redit\x18\x02 \x01(\x0b\x32\x1b.multicloud.v1.WorkerCreditH\x00\x12-\n\x07refused\x18\x03 \x01(\x0b\x32\x1a.multicloud.v1.TaskRefusedH\x00\x42\x06\n\x04part\"5\n\x0bWorkerHello\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x19\n\x11reachable_sources\x18\x02 \x03(\t\"=\n\x0cWorkerCredit\x12\r\n\x05\x62ytes\x18\x01 \x01(\x04\x12\r\n\x05slots\x18\x02 \x01(\r\x12\x0f\n\x07running\x18\x03 \x03(\t\"<\n\x0bTaskRefused\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\"\x9e\x01\n\x11PullTasksResponse\x12)\n\x05order\x18\x01 \x01(\x0b\x32\x18.multicloud.v1.WorkOrderH\x00\x12#\n\x04task\x18\x02 \x01(\x0b\x32\x13.multicloud.v1.TaskH\x00\x12\x31\n\twithdrawn\x18\x03 \x01(\x0b\x32\x1c.multicloud.v1.TaskWithdrawnH\x00\x42\x06\n\x04part\"\x9a\x01\n\tWorkOrder\x12\x0b\n\x03job\x18\x01 \x01(\t\x12$\n\x04spec\x18\x02 \x01(\x0b\x32\x16.multicloud.v1.JobSpec\x12\x0e\n\x06key_id\x18\x03 \x01(\x0c\x12&\n\x07keepers\x18\x04 \x03(\x0b\x32\x15.multicloud.v1.Keeper\x12\r\n\x05\x65poch\x18\x05 \x01(\x04\x12\x13\n\x0btraceparent\x18\x06 \x01(\t\"[\n\x04Task\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04page\x18\x02 \x01(\x04\x12(\n\x06inputs\x18\x03 \x03(\x0b\x32\x18.multicloud.v1.TaskInput\x12\x0f\n\x07\x61ttempt\x18\x04 \x01(\r\"\x8c\x01\n\tTaskInput\x12\x0c\n\x04path\x18\x01 \x01(\x0c\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\x12\'\n\x05range\x18\x03 \x01(\x0b\x32\x18.multicloud.v1.ByteRange\x12\x12\n\nsize_bytes\x18\x04 \x01(\x04\x12\x18\n\x10modified_unix_ms\x18\x05 \x01(\x03\x12\x0c\n\x04mode\x18\x06 \x01(\r\"\x1d\n\rTaskWithdrawn\x12\x0c\n\x04task\x18\x01 \x01(\t\"\xde\x01\n\x04\x46\x61\x63t\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12*\n\x04page\x18\x03 \x01(\x0b\x32\x1a.multicloud.v1.ListingPageH\x00\x12+\n\x06result\x18\x04 \x01(\x0b\x32\x19.multicloud.v1.TaskResultH\x00\x12)\n\x04safe\x18\x05 \x01(\x0b\x32\x19.multicloud.v1.SafeResultH\x00\x12/\n\x08poisoned\x18\x06 \x01(\x0b\x32\x1b.multicloud.v1.PoisonedTaskH\x00\x42\x06\n\x04kind\"\x96\x01\n\x0bListingPage\x12\x0c\n\x04page\x18\x01 \x01(\x04\x12,\n\x07objects\x18\x02 \x03(\x0b\x32\x1b.multicloud.v1.ListedObject\x12\x0e\n\x06\x63ursor\x18\x03 \x01(\t\x12\x0c\n\x04last\x18\x04 \x01(\x08\x12-\n\x07skipped\x18\x05 \x03(\x0b\x32\x1c.multicloud.v1.SkippedObject\"f\n\x0cListedObject\x12\x0c\n\x04path\x18\x01 \x01(\x0c\x12\x12\n\nsize_bytes\x18\x02 \x01(\x04\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12\x18\n\x10modified_unix_ms\x18\x04 \x01(\x03\x12\x0c\n\x04mode\x18\x05 \x01(\r\"-\n\rSkippedObject\x12\x0c\n\x04path\x18\x01 \x01(\x0c\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\xe4\x02\n\nTaskResult\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\x0e\n\x06worker\x18\x02 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\r\x12*\n\x06\x63hunks\x18\x04 \x03(\x0b\x32\x1a.multicloud.v1.SealedChunk\x12(\n\x05\x66iles\x18\x05 \x03(\x0b\x32\x19.multicloud.v1.ResultFile\x12-\n\x07skipped\x18\x06 \x03(\x0b\x32\x1c.multicloud.v1.SkippedObject\x12\x18\n\x10objects_ingested\x18\x07 \x01(\x04\x12(\n\x05steps\x18\x08 \x03(\x0b\x32\x19.multicloud.v1.StepCounts\x12\'\n\x05\x65\x64ges\x18\t \x03(\x0b\x32\x18.multicloud.v1.EdgeBytes\x12\x10\n\x08\x62ytes_in\x18\n \x01(\x04\x12\x11\n\tbytes_out\x18\x0b \x01(\x04\x12\x10\n\x08trace_id\x18\x0c \x01(\t\"\x80\x01\n\x0bSealedChunk\x12\n\n\x02id\x18\x01 \x01(\x0c\x12\x14\n\x0csealed_bytes\x18\x02 \x01(\x04\x12\x13\n\x0bplain_bytes\x18\x03 \x01(\x04\x12#\n\x06\x63opies\x18\x04 \x03(\x0b\x32\x13.multicloud.v1.Copy\x12\x15\n\rduplicate_tag\x18\x05 \x01(\x0c\"\xd3\x01\n\nResultFile\x12\x0c\n\x04path\x18\x01 \x01(\x0c\x12\r\n\x05\x63hunk\x18\x02 \x01(\r\x12\x14\n\x0coffset_bytes\x18\x03 \x01(\x04\x12\x12\n\nsize_bytes\x18\x04 \x01(\x04\x12\x0e\n\x06\x62lake3\x18\x05 \x01(\x0c\x12\x0f\n\x07records\x18\x06 \x01(\x04\x12\x10\n\x08\x61t_bytes\x18\x07 \x01(\x04\x12\x0e\n\x06origin\x18\x08 \x01(\x0c\x12\x13\n\x0borigin_etag\x18\t \x01(\t\x12\x18\n\x10modified_unix_ms\x18\n \x01(\x03\x12\x0c\n\x04mode\x18\x0b \x01(\r\"\x93\x01\n\nStepCounts\x12\x0c\n\x04step\x18\x01 \x01(\t\x12\x12\n\nrecords_in\x18\x02 \x01(\x04\x12\x13\n\x0brecords_out\x18\x03 \x01(\x04\x12\x18\n\x10records_filtered\x18\x04 \x01(\x04\x12\x17\n\x0frecords_dropped\x18\x05 \x01(\x04\x12\x1b\n\x13records_quarantined\x18\x06 \x01(\x04\"q\n\nSafeResult\x12\x0e\n\x06result\x18\x01 \x01(\t\x12*\n\x06\x63hunks\x18\x02 \x03(\x0b\x32\x1a.multicloud.v1.SealedChunk\x12\'\n\x05\x65\x64ges\x18\x03 \x03(\x0b\x32\x18.multicloud.v1.EdgeBytes\"=\n\x0cPoisonedTask\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07objects\x18\x03 \x01(\x04\"T\n\x12\x41ppendFactsRequest\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12\"\n\x05\x66\x61\x63ts\x18\x03 \x03(\x0b\x32\x13.multicloud.v1.Fact\"6\n\x13\x41ppendFactsResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\"G\n\x10ReadFactsRequest\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x04\x12\x0e\n\x06\x66ollow\x18\x03 \x01(\x08\"H\n\x11ReadFactsResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12!\n\x04\x66\x61\x63t\x18\x02 \x01(\x0b\x32\x13.multicloud.v1.Fact\"?\n\x10OpenEpochRequest\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12\x0f\n\x07steward\x18\x03 \x01(\t\"4\n\x11OpenEpochResponse\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x10\n\x08sequence\x18\x02 \x01(\x04\x32\x61\n\x0bTaskService\x12R\n\tPullTasks\x12\x1f.multicloud.v1.PullTasksRequest\x1a .multicloud.v1.PullTasksResponse(\x01\x30\x01\x32\x87\x02\n\rLedgerService\x12T\n\x0b\x41ppendFacts\x12!.multicloud.v1.AppendFactsRequest\x1a\".multicloud.v1.AppendFactsResponse\x12P\n\tReadFacts\x12\x1f.multicloud.v1.ReadFactsRequest\x1a .multicloud.v1.ReadFactsResponse0\x01\x12N\n\tOpenEpoch\x12\x1f.multicloud.v1.OpenEpochRequest\x1a .multicloud.v1.OpenEpochResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'multicloud.v1.task_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PULLTASKSREQUEST']._serialized_start=97
-  _globals['_PULLTASKSREQUEST']._serialized_end=262
-  _globals['_WORKERHELLO']._serialized_start=264
-  _globals['_WORKERHELLO']._serialized_end=317
-  _globals['_WORKERCREDIT']._serialized_start=319
-  _globals['_WORKERCREDIT']._serialized_end=363
-  _globals['_TASKREFUSED']._serialized_start=365
-  _globals['_TASKREFUSED']._serialized_end=408
-  _globals['_PULLTASKSRESPONSE']._serialized_start=411
-  _globals['_PULLTASKSRESPONSE']._serialized_end=566
-  _globals['_TASK']._serialized_start=568
-  _globals['_TASK']._serialized_end=659
-  _globals['_TASKINPUT']._serialized_start=661
-  _globals['_TASKINPUT']._serialized_end=741
-  _globals['_TASKWITHDRAWN']._serialized_start=743
-  _globals['_TASKWITHDRAWN']._serialized_end=772
-  _globals['_FACT']._serialized_start=775
-  _globals['_FACT']._serialized_end=994
-  _globals['_LISTINGPAGE']._serialized_start=996
-  _globals['_LISTINGPAGE']._serialized_end=1099
-  _globals['_LISTEDOBJECT']._serialized_start=1101
-  _globals['_LISTEDOBJECT']._serialized_end=1189
-  _globals['_TASKRESULT']._serialized_start=1192
-  _globals['_TASKRESULT']._serialized_end=1448
-  _globals['_STEPCOUNTS']._serialized_start=1451
-  _globals['_STEPCOUNTS']._serialized_end=1598
-  _globals['_SKIPPEDOBJECT']._serialized_start=1600
-  _globals['_SKIPPEDOBJECT']._serialized_end=1645
-  _globals['_JOBNOTE']._serialized_start=1647
-  _globals['_JOBNOTE']._serialized_end=1684
-  _globals['_APPENDFACTSREQUEST']._serialized_start=1686
-  _globals['_APPENDFACTSREQUEST']._serialized_end=1770
-  _globals['_APPENDFACTSRESPONSE']._serialized_start=1772
-  _globals['_APPENDFACTSRESPONSE']._serialized_end=1826
-  _globals['_READFACTSREQUEST']._serialized_start=1828
-  _globals['_READFACTSREQUEST']._serialized_end=1899
-  _globals['_READFACTSRESPONSE']._serialized_start=1901
-  _globals['_READFACTSRESPONSE']._serialized_end=1973
-  _globals['_OPENEPOCHREQUEST']._serialized_start=1975
-  _globals['_OPENEPOCHREQUEST']._serialized_end=2038
-  _globals['_OPENEPOCHRESPONSE']._serialized_start=2040
-  _globals['_OPENEPOCHRESPONSE']._serialized_end=2092
-  _globals['_TASKSERVICE']._serialized_start=2094
-  _globals['_TASKSERVICE']._serialized_end=2191
-  _globals['_LEDGERSERVICE']._serialized_start=2194
-  _globals['_LEDGERSERVICE']._serialized_end=2457
+  _globals['_PULLTASKSREQUEST']._serialized_start=126
+  _globals['_PULLTASKSREQUEST']._serialized_end=291
+  _globals['_WORKERHELLO']._serialized_start=293
+  _globals['_WORKERHELLO']._serialized_end=346
+  _globals['_WORKERCREDIT']._serialized_start=348
+  _globals['_WORKERCREDIT']._serialized_end=409
+  _globals['_TASKREFUSED']._serialized_start=411
+  _globals['_TASKREFUSED']._serialized_end=471
+  _globals['_PULLTASKSRESPONSE']._serialized_start=474
+  _globals['_PULLTASKSRESPONSE']._serialized_end=632
+  _globals['_WORKORDER']._serialized_start=635
+  _globals['_WORKORDER']._serialized_end=789
+  _globals['_TASK']._serialized_start=791
+  _globals['_TASK']._serialized_end=882
+  _globals['_TASKINPUT']._serialized_start=885
+  _globals['_TASKINPUT']._serialized_end=1025
+  _globals['_TASKWITHDRAWN']._serialized_start=1027
+  _globals['_TASKWITHDRAWN']._serialized_end=1056
+  _globals['_FACT']._serialized_start=1059
+  _globals['_FACT']._serialized_end=1281
+  _globals['_LISTINGPAGE']._serialized_start=1284
+  _globals['_LISTINGPAGE']._serialized_end=1434
+  _globals['_LISTEDOBJECT']._serialized_start=1436
+  _globals['_LISTEDOBJECT']._serialized_end=1538
+  _globals['_SKIPPEDOBJECT']._serialized_start=1540
+  _globals['_SKIPPEDOBJECT']._serialized_end=1585
+  _globals['_TASKRESULT']._serialized_start=1588
+  _globals['_TASKRESULT']._serialized_end=1944
+  _globals['_SEALEDCHUNK']._serialized_start=1947
+  _globals['_SEALEDCHUNK']._serialized_end=2075
+  _globals['_RESULTFILE']._serialized_start=2078
+  _globals['_RESULTFILE']._serialized_end=2289
+  _globals['_STEPCOUNTS']._serialized_start=2292
+  _globals['_STEPCOUNTS']._serialized_end=2439
+  _globals['_SAFERESULT']._serialized_start=2441
+  _globals['_SAFERESULT']._serialized_end=2554
+  _globals['_POISONEDTASK']._serialized_start=2556
+  _globals['_POISONEDTASK']._serialized_end=2617
+  _globals['_APPENDFACTSREQUEST']._serialized_start=2619
+  _globals['_APPENDFACTSREQUEST']._serialized_end=2703
+  _globals['_APPENDFACTSRESPONSE']._serialized_start=2705
+  _globals['_APPENDFACTSRESPONSE']._serialized_end=2759
+  _globals['_READFACTSREQUEST']._serialized_start=2761
+  _globals['_READFACTSREQUEST']._serialized_end=2832
+  _globals['_READFACTSRESPONSE']._serialized_start=2834
+  _globals['_READFACTSRESPONSE']._serialized_end=2906
+  _globals['_OPENEPOCHREQUEST']._serialized_start=2908
+  _globals['_OPENEPOCHREQUEST']._serialized_end=2971
+  _globals['_OPENEPOCHRESPONSE']._serialized_start=2973
+  _globals['_OPENEPOCHRESPONSE']._serialized_end=3025
+  _globals['_TASKSERVICE']._serialized_start=3027
+  _globals['_TASKSERVICE']._serialized_end=3124
+  _globals['_LEDGERSERVICE']._serialized_start=3127
+  _globals['_LEDGERSERVICE']._serialized_end=3390
 # @@protoc_insertion_point(module_scope)

@@ -11,6 +11,7 @@ from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from multicloud.v1 import common_pb2 as _common_pb2
 from multicloud.v1 import job_pb2 as _job_pb2
+from multicloud.v1 import records_pb2 as _records_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -81,17 +82,23 @@ class WorkerCredit(_message.Message):
 
     BYTES_FIELD_NUMBER: _builtins.int
     SLOTS_FIELD_NUMBER: _builtins.int
+    RUNNING_FIELD_NUMBER: _builtins.int
     bytes: _builtins.int
     slots: _builtins.int
+    @_builtins.property
+    def running(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Tasks; what is missing here was lost on the way."""
+
     def __init__(
         self,
         *,
         bytes: _builtins.int = ...,
         slots: _builtins.int = ...,
+        running: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "slots", b"slots"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "running", b"running", "slots", b"slots"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -103,17 +110,21 @@ class TaskRefused(_message.Message):
 
     TASK_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
     task: _builtins.str
     reason: _builtins.str
+    """Of the table of errors."""
+    message: _builtins.str
     def __init__(
         self,
         *,
         task: _builtins.str = ...,
         reason: _builtins.str = ...,
+        message: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "task", b"task"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "reason", b"reason", "task", b"task"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -123,11 +134,13 @@ Global___TaskRefused: _TypeAlias = TaskRefused  # noqa: Y015
 class PullTasksResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
-    SPEC_FIELD_NUMBER: _builtins.int
+    ORDER_FIELD_NUMBER: _builtins.int
     TASK_FIELD_NUMBER: _builtins.int
     WITHDRAWN_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def spec(self) -> _job_pb2.JobSpec: ...
+    def order(self) -> Global___WorkOrder:
+        """First."""
+
     @_builtins.property
     def task(self) -> Global___Task: ...
     @_builtins.property
@@ -135,19 +148,57 @@ class PullTasksResponse(_message.Message):
     def __init__(
         self,
         *,
-        spec: _job_pb2.JobSpec | None = ...,
+        order: Global___WorkOrder | None = ...,
         task: Global___Task | None = ...,
         withdrawn: Global___TaskWithdrawn | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["part", b"part", "spec", b"spec", "task", b"task", "withdrawn", b"withdrawn"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["order", b"order", "part", b"part", "task", b"task", "withdrawn", b"withdrawn"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["part", b"part", "spec", b"spec", "task", b"task", "withdrawn", b"withdrawn"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["order", b"order", "part", b"part", "task", b"task", "withdrawn", b"withdrawn"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["spec", "task", "withdrawn"]  # noqa: Y015
+    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["order", "task", "withdrawn"]  # noqa: Y015
     _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
 
 Global___PullTasksResponse: _TypeAlias = PullTasksResponse  # noqa: Y015
+
+@_typing.final
+class WorkOrder(_message.Message):
+    """WorkOrder is what a worker has to know of a job."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_FIELD_NUMBER: _builtins.int
+    SPEC_FIELD_NUMBER: _builtins.int
+    KEY_ID_FIELD_NUMBER: _builtins.int
+    KEEPERS_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    TRACEPARENT_FIELD_NUMBER: _builtins.int
+    job: _builtins.str
+    key_id: _builtins.bytes
+    epoch: _builtins.int
+    traceparent: _builtins.str
+    @_builtins.property
+    def spec(self) -> _job_pb2.JobSpec: ...
+    @_builtins.property
+    def keepers(self) -> _containers.RepeatedCompositeFieldContainer[_records_pb2.Keeper]: ...
+    def __init__(
+        self,
+        *,
+        job: _builtins.str = ...,
+        spec: _job_pb2.JobSpec | None = ...,
+        key_id: _builtins.bytes = ...,
+        keepers: _abc.Iterable[_records_pb2.Keeper] | None = ...,
+        epoch: _builtins.int = ...,
+        traceparent: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "job", b"job", "keepers", b"keepers", "key_id", b"key_id", "spec", b"spec", "traceparent", b"traceparent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WorkOrder: _TypeAlias = WorkOrder  # noqa: Y015
 
 @_typing.final
 class Task(_message.Message):
@@ -188,20 +239,30 @@ class TaskInput(_message.Message):
     PATH_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     RANGE_FIELD_NUMBER: _builtins.int
-    path: _builtins.str
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    MODIFIED_UNIX_MS_FIELD_NUMBER: _builtins.int
+    MODE_FIELD_NUMBER: _builtins.int
+    path: _builtins.bytes
     etag: _builtins.str
+    size_bytes: _builtins.int
+    """Of the whole object."""
+    modified_unix_ms: _builtins.int
+    mode: _builtins.int
     @_builtins.property
     def range(self) -> _common_pb2.ByteRange: ...
     def __init__(
         self,
         *,
-        path: _builtins.str = ...,
+        path: _builtins.bytes = ...,
         etag: _builtins.str = ...,
         range: _common_pb2.ByteRange | None = ...,
+        size_bytes: _builtins.int = ...,
+        modified_unix_ms: _builtins.int = ...,
+        mode: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["range", b"range"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "path", b"path", "range", b"range"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "mode", b"mode", "modified_unix_ms", b"modified_unix_ms", "path", b"path", "range", b"range", "size_bytes", b"size_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -228,7 +289,7 @@ Global___TaskWithdrawn: _TypeAlias = TaskWithdrawn  # noqa: Y015
 
 @_typing.final
 class Fact(_message.Message):
-    """Fact is one line of a ledger."""
+    """Fact is one line of a ledger. Facts only add up: the same id twice is one."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -236,19 +297,19 @@ class Fact(_message.Message):
     EPOCH_FIELD_NUMBER: _builtins.int
     PAGE_FIELD_NUMBER: _builtins.int
     RESULT_FIELD_NUMBER: _builtins.int
-    SKIPPED_FIELD_NUMBER: _builtins.int
-    NOTE_FIELD_NUMBER: _builtins.int
+    SAFE_FIELD_NUMBER: _builtins.int
+    POISONED_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     epoch: _builtins.int
-    """Of plans; 0 for results."""
+    """Of plans (pages, poisoned tasks); 0 for results."""
     @_builtins.property
     def page(self) -> Global___ListingPage: ...
     @_builtins.property
     def result(self) -> Global___TaskResult: ...
     @_builtins.property
-    def skipped(self) -> Global___SkippedObject: ...
+    def safe(self) -> Global___SafeResult: ...
     @_builtins.property
-    def note(self) -> Global___JobNote: ...
+    def poisoned(self) -> Global___PoisonedTask: ...
     def __init__(
         self,
         *,
@@ -256,14 +317,14 @@ class Fact(_message.Message):
         epoch: _builtins.int = ...,
         page: Global___ListingPage | None = ...,
         result: Global___TaskResult | None = ...,
-        skipped: Global___SkippedObject | None = ...,
-        note: Global___JobNote | None = ...,
+        safe: Global___SafeResult | None = ...,
+        poisoned: Global___PoisonedTask | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "note", b"note", "page", b"page", "result", b"result", "skipped", b"skipped"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "page", b"page", "poisoned", b"poisoned", "result", b"result", "safe", b"safe"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "id", b"id", "kind", b"kind", "note", b"note", "page", b"page", "result", b"result", "skipped", b"skipped"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "id", b"id", "kind", b"kind", "page", b"page", "poisoned", b"poisoned", "result", b"result", "safe", b"safe"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["page", "result", "skipped", "note"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["page", "result", "safe", "poisoned"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -277,11 +338,16 @@ class ListingPage(_message.Message):
     OBJECTS_FIELD_NUMBER: _builtins.int
     CURSOR_FIELD_NUMBER: _builtins.int
     LAST_FIELD_NUMBER: _builtins.int
+    SKIPPED_FIELD_NUMBER: _builtins.int
     page: _builtins.int
     cursor: _builtins.str
     last: _builtins.bool
     @_builtins.property
     def objects(self) -> _containers.RepeatedCompositeFieldContainer[Global___ListedObject]: ...
+    @_builtins.property
+    def skipped(self) -> _containers.RepeatedCompositeFieldContainer[Global___SkippedObject]:
+        """Refused by name: devices, unreadable folders…"""
+
     def __init__(
         self,
         *,
@@ -289,10 +355,11 @@ class ListingPage(_message.Message):
         objects: _abc.Iterable[Global___ListedObject] | None = ...,
         cursor: _builtins.str = ...,
         last: _builtins.bool = ...,
+        skipped: _abc.Iterable[Global___SkippedObject] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "last", b"last", "objects", b"objects", "page", b"page"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "last", b"last", "objects", b"objects", "page", b"page", "skipped", b"skipped"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -306,48 +373,84 @@ class ListedObject(_message.Message):
     SIZE_BYTES_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     MODIFIED_UNIX_MS_FIELD_NUMBER: _builtins.int
-    path: _builtins.str
+    MODE_FIELD_NUMBER: _builtins.int
+    path: _builtins.bytes
+    """As the source's bytes are; most are UTF-8."""
     size_bytes: _builtins.int
     etag: _builtins.str
     modified_unix_ms: _builtins.int
+    mode: _builtins.int
     def __init__(
         self,
         *,
-        path: _builtins.str = ...,
+        path: _builtins.bytes = ...,
         size_bytes: _builtins.int = ...,
         etag: _builtins.str = ...,
         modified_unix_ms: _builtins.int = ...,
+        mode: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "modified_unix_ms", b"modified_unix_ms", "path", b"path", "size_bytes", b"size_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "mode", b"mode", "modified_unix_ms", b"modified_unix_ms", "path", b"path", "size_bytes", b"size_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListedObject: _TypeAlias = ListedObject  # noqa: Y015
 
 @_typing.final
+class SkippedObject(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PATH_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    path: _builtins.bytes
+    reason: _builtins.str
+    def __init__(
+        self,
+        *,
+        path: _builtins.bytes = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["path", b"path", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SkippedObject: _TypeAlias = SkippedObject  # noqa: Y015
+
+@_typing.final
 class TaskResult(_message.Message):
+    """TaskResult: done, and its chunks are acked."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TASK_FIELD_NUMBER: _builtins.int
     WORKER_FIELD_NUMBER: _builtins.int
+    ATTEMPT_FIELD_NUMBER: _builtins.int
     CHUNKS_FIELD_NUMBER: _builtins.int
-    COPIES_FIELD_NUMBER: _builtins.int
+    FILES_FIELD_NUMBER: _builtins.int
+    SKIPPED_FIELD_NUMBER: _builtins.int
+    OBJECTS_INGESTED_FIELD_NUMBER: _builtins.int
     STEPS_FIELD_NUMBER: _builtins.int
     EDGES_FIELD_NUMBER: _builtins.int
-    ERROR_FIELD_NUMBER: _builtins.int
-    DEDUPE_TAG_FIELD_NUMBER: _builtins.int
+    BYTES_IN_FIELD_NUMBER: _builtins.int
+    BYTES_OUT_FIELD_NUMBER: _builtins.int
     TRACE_ID_FIELD_NUMBER: _builtins.int
     task: _builtins.str
     worker: _builtins.str
-    error: _builtins.str
-    dedupe_tag: _builtins.bytes
+    attempt: _builtins.int
+    objects_ingested: _builtins.int
+    """That begin in the task."""
+    bytes_in: _builtins.int
+    bytes_out: _builtins.int
     trace_id: _builtins.str
     @_builtins.property
-    def chunks(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.ChunkRef]: ...
+    def chunks(self) -> _containers.RepeatedCompositeFieldContainer[Global___SealedChunk]: ...
     @_builtins.property
-    def copies(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Copy]: ...
+    def files(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResultFile]: ...
+    @_builtins.property
+    def skipped(self) -> _containers.RepeatedCompositeFieldContainer[Global___SkippedObject]: ...
     @_builtins.property
     def steps(self) -> _containers.RepeatedCompositeFieldContainer[Global___StepCounts]: ...
     @_builtins.property
@@ -357,21 +460,110 @@ class TaskResult(_message.Message):
         *,
         task: _builtins.str = ...,
         worker: _builtins.str = ...,
-        chunks: _abc.Iterable[_common_pb2.ChunkRef] | None = ...,
-        copies: _abc.Iterable[_common_pb2.Copy] | None = ...,
+        attempt: _builtins.int = ...,
+        chunks: _abc.Iterable[Global___SealedChunk] | None = ...,
+        files: _abc.Iterable[Global___ResultFile] | None = ...,
+        skipped: _abc.Iterable[Global___SkippedObject] | None = ...,
+        objects_ingested: _builtins.int = ...,
         steps: _abc.Iterable[Global___StepCounts] | None = ...,
         edges: _abc.Iterable[_job_pb2.EdgeBytes] | None = ...,
-        error: _builtins.str = ...,
-        dedupe_tag: _builtins.bytes = ...,
+        bytes_in: _builtins.int = ...,
+        bytes_out: _builtins.int = ...,
         trace_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunks", b"chunks", "copies", b"copies", "dedupe_tag", b"dedupe_tag", "edges", b"edges", "error", b"error", "steps", b"steps", "task", b"task", "trace_id", b"trace_id", "worker", b"worker"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "bytes_in", b"bytes_in", "bytes_out", b"bytes_out", "chunks", b"chunks", "edges", b"edges", "files", b"files", "objects_ingested", b"objects_ingested", "skipped", b"skipped", "steps", b"steps", "task", b"task", "trace_id", b"trace_id", "worker", b"worker"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TaskResult: _TypeAlias = TaskResult  # noqa: Y015
+
+@_typing.final
+class SealedChunk(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    SEALED_BYTES_FIELD_NUMBER: _builtins.int
+    PLAIN_BYTES_FIELD_NUMBER: _builtins.int
+    COPIES_FIELD_NUMBER: _builtins.int
+    DUPLICATE_TAG_FIELD_NUMBER: _builtins.int
+    id: _builtins.bytes
+    sealed_bytes: _builtins.int
+    plain_bytes: _builtins.int
+    duplicate_tag: _builtins.bytes
+    """HMAC of the plain bytes by the dataset key."""
+    @_builtins.property
+    def copies(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Copy]: ...
+    def __init__(
+        self,
+        *,
+        id: _builtins.bytes = ...,
+        sealed_bytes: _builtins.int = ...,
+        plain_bytes: _builtins.int = ...,
+        copies: _abc.Iterable[_common_pb2.Copy] | None = ...,
+        duplicate_tag: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["copies", b"copies", "duplicate_tag", b"duplicate_tag", "id", b"id", "plain_bytes", b"plain_bytes", "sealed_bytes", b"sealed_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SealedChunk: _TypeAlias = SealedChunk  # noqa: Y015
+
+@_typing.final
+class ResultFile(_message.Message):
+    """ResultFile is a part of an output file: the bytes of a chunk from an offset."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PATH_FIELD_NUMBER: _builtins.int
+    CHUNK_FIELD_NUMBER: _builtins.int
+    OFFSET_BYTES_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    BLAKE3_FIELD_NUMBER: _builtins.int
+    RECORDS_FIELD_NUMBER: _builtins.int
+    AT_BYTES_FIELD_NUMBER: _builtins.int
+    ORIGIN_FIELD_NUMBER: _builtins.int
+    ORIGIN_ETAG_FIELD_NUMBER: _builtins.int
+    MODIFIED_UNIX_MS_FIELD_NUMBER: _builtins.int
+    MODE_FIELD_NUMBER: _builtins.int
+    path: _builtins.bytes
+    chunk: _builtins.int
+    """Its place in the result."""
+    offset_bytes: _builtins.int
+    size_bytes: _builtins.int
+    blake3: _builtins.bytes
+    records: _builtins.int
+    at_bytes: _builtins.int
+    """Orders the parts of one file."""
+    origin: _builtins.bytes
+    origin_etag: _builtins.str
+    modified_unix_ms: _builtins.int
+    mode: _builtins.int
+    def __init__(
+        self,
+        *,
+        path: _builtins.bytes = ...,
+        chunk: _builtins.int = ...,
+        offset_bytes: _builtins.int = ...,
+        size_bytes: _builtins.int = ...,
+        blake3: _builtins.bytes = ...,
+        records: _builtins.int = ...,
+        at_bytes: _builtins.int = ...,
+        origin: _builtins.bytes = ...,
+        origin_etag: _builtins.str = ...,
+        modified_unix_ms: _builtins.int = ...,
+        mode: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_bytes", b"at_bytes", "blake3", b"blake3", "chunk", b"chunk", "mode", b"mode", "modified_unix_ms", b"modified_unix_ms", "offset_bytes", b"offset_bytes", "origin", b"origin", "origin_etag", b"origin_etag", "path", b"path", "records", b"records", "size_bytes", b"size_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResultFile: _TypeAlias = ResultFile  # noqa: Y015
 
 @_typing.final
 class StepCounts(_message.Message):
@@ -408,48 +600,61 @@ class StepCounts(_message.Message):
 Global___StepCounts: _TypeAlias = StepCounts  # noqa: Y015
 
 @_typing.final
-class SkippedObject(_message.Message):
+class SafeResult(_message.Message):
+    """SafeResult: every chunk of that result stands as the policy asks."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
-    PATH_FIELD_NUMBER: _builtins.int
-    REASON_FIELD_NUMBER: _builtins.int
-    path: _builtins.str
-    reason: _builtins.str
+    RESULT_FIELD_NUMBER: _builtins.int
+    CHUNKS_FIELD_NUMBER: _builtins.int
+    EDGES_FIELD_NUMBER: _builtins.int
+    result: _builtins.str
+    """The id of its fact."""
+    @_builtins.property
+    def chunks(self) -> _containers.RepeatedCompositeFieldContainer[Global___SealedChunk]: ...
+    @_builtins.property
+    def edges(self) -> _containers.RepeatedCompositeFieldContainer[_job_pb2.EdgeBytes]: ...
     def __init__(
         self,
         *,
-        path: _builtins.str = ...,
-        reason: _builtins.str = ...,
+        result: _builtins.str = ...,
+        chunks: _abc.Iterable[Global___SealedChunk] | None = ...,
+        edges: _abc.Iterable[_job_pb2.EdgeBytes] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["path", b"path", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunks", b"chunks", "edges", b"edges", "result", b"result"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___SkippedObject: _TypeAlias = SkippedObject  # noqa: Y015
+Global___SafeResult: _TypeAlias = SafeResult  # noqa: Y015
 
 @_typing.final
-class JobNote(_message.Message):
+class PoisonedTask(_message.Message):
+    """PoisonedTask: nobody could do it; its objects are skipped with the reason."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
-    KEY_FIELD_NUMBER: _builtins.int
-    VALUE_FIELD_NUMBER: _builtins.int
-    key: _builtins.str
-    value: _builtins.str
+    TASK_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    OBJECTS_FIELD_NUMBER: _builtins.int
+    task: _builtins.str
+    reason: _builtins.str
+    objects: _builtins.int
     def __init__(
         self,
         *,
-        key: _builtins.str = ...,
-        value: _builtins.str = ...,
+        task: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        objects: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["objects", b"objects", "reason", b"reason", "task", b"task"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___JobNote: _TypeAlias = JobNote  # noqa: Y015
+Global___PoisonedTask: _TypeAlias = PoisonedTask  # noqa: Y015
 
 @_typing.final
 class AppendFactsRequest(_message.Message):

@@ -64,7 +64,7 @@ ACCESS: Mapping[str, Rule] = {
             "ChunkService/PushChunk": _BULK,
             "ChunkService/UnpinChunks": _NODES,
             "TaskService/PullTasks": _BULK,
-            "LedgerService/AppendFacts": _NODES,
+            "LedgerService/AppendFacts": _BULK,
             "LedgerService/ReadFacts": _BULK,
             "LedgerService/OpenEpoch": _NODES,
             "SourceService/ServeSource": replace(_JOB, bulk=True),
