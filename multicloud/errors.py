@@ -73,6 +73,7 @@ REASONS: Mapping[str, Reason] = {
     "COPIES_MISSING": Reason("UNAVAILABLE", 1, _H, "`mcctl nodes` shows who is away; what was reached stays, try again"),
     "NO_MAJORITY": Reason("UNAVAILABLE", 3, _E, "start or reach the members named; reading, listing and storing go on"),
     "AUDIT_UNWRITABLE": Reason("FAILED_PRECONDITION", 1, _E, "free the disk or mend the permissions of the audit log; until then nothing is changed"),
+    "INPUT_BROKEN": Reason("FAILED_PRECONDITION", 1, _N, "the named object is not what its format asks for: mend it, or exclude it with --exclude"),
     "UNSUPPORTED": Reason("UNIMPLEMENTED", 1, _N, "upgrade the node that answered"),
     "DAMAGE": Reason("DATA_LOSS", 1, _E, "`mcctl doctor` finds and mends"),
     "FAILED": Reason("FAILED_PRECONDITION", 1, _N, "see the message"),

@@ -23,7 +23,7 @@ from nodeagent.install.places import Places
 
 PACKAGES = ("coordinator", "identity", "mcctl", "multicloud", "nodeagent")
 DATA = ("config", "systemd")
-EXTRAS = frozenset({"node", "clouds", "kafka"})  # As far as they are installed here.
+EXTRAS = frozenset({"node", "process", "clouds", "kafka"})  # As far as they are installed here.
 
 # `exec` keeps the process id that systemd knows; the path is found anew, so a release can be moved.
 _SCRIPT = '#!/bin/sh\nexec "$(dirname "$(readlink -f "$0")")/python" -I -m {module} "$@"\n'

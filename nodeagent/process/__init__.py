@@ -1,0 +1,1 @@
+"""Running pipelines over the bytes of tasks, in worker processes that can be killed."""
