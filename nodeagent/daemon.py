@@ -118,6 +118,7 @@ class Daemon:
         await server.stop(END_CALLS_S_MAX)
         for task in background:
             task.cancel()
+        await asyncio.wait(background)  # None finds a connection closed under its hands.
         await node.close()
 
     def _up(self, identity: NodeIdentity) -> None:

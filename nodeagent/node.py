@@ -59,6 +59,8 @@ from nodeagent.rpc.watch_links import WatchLinks
 from nodeagent.rpc.watch_service import WatchService
 from nodeagent.settings import Settings
 from nodeagent.store.volumes import Volumes
+from nodeagent.wire.deliver import Deliverer
+from nodeagent.wire.electing import Electing
 from nodeagent.wire.ground import Watcher
 from nodeagent.wire.plane import DataPlane
 
@@ -123,6 +125,7 @@ class Node:
         self.driver = Driver(
             self.body, brain_settings(config.watch), rng or Random(), self.regions.rtt_ms
         )
+        self.deliverer = self._deliverer(store)
         for node_id in config.dev.peers:
             self.roster.peer(node_id)
         kept = HeadStore(folder.path / "audit" / "heads")
@@ -154,6 +157,10 @@ class Node:
             lambda: self.live.current.limits,
             watcher,
         )
+
+    def _deliverer(self, store: Volumes) -> Deliverer:
+        electing = Electing(self.driver, self.regions)
+        return Deliverer(self.data.ground, self.data.client, electing, store)
 
     def _services(
         self, settings: Settings, ready: Callable[[], bool], healthy: Callable[[], bool]

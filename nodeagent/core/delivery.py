@@ -10,7 +10,8 @@ A copy is a fact about a disk, and is counted so:
 - *Safe* holds when the policy is met by volumes whose nodes are there at that moment. The source
   forgets its data then, so nobody who is away is counted on; when one goes away before, a spare
   is asked at once, and it counts again when it is seen with that volume. Safe is the end.
-- A volume that is gone (its node returned without it, or was removed) counts for nothing.
+- A volume that is gone (its node returned without it, or was removed) counts for nothing, and so
+  does a copy that its own node finds damaged.
 
 A target that fails is replaced by the brain's next spare, fed by the nearest that has a copy. When
 no spare fits, a fresh election is asked for, with growing pauses, so often and no more. A node that
@@ -41,6 +42,7 @@ from nodeagent.core.delivery_words import (
     GiveUp,
     Goal,
     HolderFailed,
+    Lost,
     Patience,
     Push,
     Reached,
@@ -144,6 +146,16 @@ class Delivery:
             away=frozenset(holdings.away),
         )
 
+    @property
+    def concerned(self) -> frozenset[NodeId]:
+        """Nodes of which it wants to hear whether they are there."""
+        return frozenset(self._holdings.sites)
+
+    @property
+    def election(self) -> Election:
+        """The last one."""
+        return self._election
+
     # -- What was heard
 
     def _absorb(self, events: Iterable[Event], now_s: float) -> None:
@@ -154,8 +166,8 @@ class Delivery:
                     self._copy(event, now_s)
                 case Away():
                     self._away(event)
-                case Seen():
-                    self._seen(event)
+                case Seen() | Lost():
+                    self._seen_or_lost(event)
                 case Elected():
                     self._elected(event)
                 case HolderFailed():
@@ -227,11 +239,17 @@ class Delivery:
             del self._targets[node]
             self._vacate(node, target)
 
-    def _seen(self, event: Seen) -> None:
-        before = event.node in self._holdings.nodes_here
-        self._holdings.seen(event.node, event.volumes)
-        if before and event.node not in self._holdings.nodes_here:
-            self._vacant.append(self._holdings.sites[event.node])
+    def _seen_or_lost(self, event: Seen | Lost) -> None:
+        node = event.node
+        before = node in self._holdings.nodes_here
+        if isinstance(event, Lost):
+            self._holdings.lost(node)
+            self._failures[node] = Failed(node, "DAMAGE", event.why)
+            self._failed_since.add(node)
+        else:
+            self._holdings.seen(node, event.volumes)
+        if before and node not in self._holdings.nodes_here:
+            self._vacant.append(self._holdings.sites[node])
 
     def _elected(self, event: Elected) -> None:
         self._electing = False

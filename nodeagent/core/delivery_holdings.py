@@ -41,13 +41,18 @@ class Holdings:
         node = self._by_volume[volume].node
         return self.names.get(node, node)
 
-    def seen(self, node: NodeId, volumes: frozenset[str]) -> None:
+    def seen(self, node: NodeId, volumes: frozenset[str] | None) -> None:
         self.away.pop(node, None)
+        if volumes is None:
+            return
         for copy in self._by_volume.values():
             if copy.node == node and copy.volume in volumes:
                 self._gone.discard(copy.volume)
             elif copy.node == node:
                 self._gone.add(copy.volume)
+
+    def lost(self, node: NodeId) -> None:
+        self._by_volume = {v: c for v, c in self._by_volume.items() if c.node != node}
 
     @property
     def copies(self) -> tuple[Copy, ...]:

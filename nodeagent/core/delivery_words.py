@@ -108,7 +108,15 @@ class Seen:
     """That node is there and has these volumes. Who was removed for ever has none."""
 
     node: NodeId
-    volumes: frozenset[str]
+    volumes: frozenset[str] | None = None  # None: it has not said.
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """That node says itself that it has no good copy any more."""
+
+    node: NodeId
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +127,7 @@ class Elected:
     why: str = ""
 
 
-Event = Copy | Failed | HolderFailed | Away | Seen | Elected
+Event = Copy | Failed | HolderFailed | Away | Seen | Lost | Elected
 
 
 # -- What was reached

@@ -58,6 +58,7 @@ METRICS: Mapping[str, Metric] = {
     "mc.upkeep.repair.duration": Metric("observe", "s", "From damage found to a good copy"),
     "mc.upkeep.open": Metric("gauge", "{chunk}", "Damaged chunks not repaired yet, by state"),
     "mc.upkeep.trash": Metric("count", "{chunk}", "Chunks into the trash, back and out of it"),
+    "mc.deliveries": Metric("count", "{chunk}", "Chunks sent from here, by how far they came"),
     "mc.spans.dropped": Metric("gauge", "{span}", "Spans that no collector got"),
     "mc.spans.waiting": Metric("gauge", "{span}", "Spans that wait for the collector"),
 }

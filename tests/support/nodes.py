@@ -195,6 +195,7 @@ async def running(
         finally:
             for task in life:
                 task.cancel()
+            await asyncio.wait(life)  # None of them finds a connection closed under its hands.
             await node.close()
             await server.stop(0.2)
             await node.audit.stop()
