@@ -70,6 +70,7 @@ REASONS: Mapping[str, Reason] = {
     "VOLUME_READ_ONLY": Reason("UNAVAILABLE", 1, _E, "mount the volume writable, then restart nodeagentd; reads go on"),
     "VOLUME_WRONG": Reason("FAILED_PRECONDITION", 2, _N, "mount the right disk there, or name a new folder for a new volume"),
     "PINNED": Reason("FAILED_PRECONDITION", 1, _H, "a job or a promise needs it; try again when that has ended"),
+    "SUPERSEDED": Reason("FAILED_PRECONDITION", 1, _N, "another steward goes on with the job; nothing is to be done"),
     "COPIES_MISSING": Reason("UNAVAILABLE", 1, _H, "`mcctl nodes` shows who is away; what was reached stays, try again"),
     "NO_MAJORITY": Reason("UNAVAILABLE", 3, _E, "start or reach the members named; reading, listing and storing go on"),
     "AUDIT_UNWRITABLE": Reason("FAILED_PRECONDITION", 1, _E, "free the disk or mend the permissions of the audit log; until then nothing is changed"),

@@ -32,6 +32,7 @@ class Page:
     objects: int
     bytes: int
     epoch: int
+    skipped: Mapping[str, str] = field(default_factory=dict)  # Refused while listing.
 
     @property
     def id(self) -> str:

@@ -165,9 +165,10 @@ class Ledger:
         chunks = [c for task in self.tasks.values() for c in task.chunks()]
         poisoned = [t for t, result in chosen if result is None and t.poisoned is not None]
         return Totals(
-            objects_listed=sum(page.objects for page in self.pages.values()),
+            objects_listed=sum(p.objects + len(p.skipped) for p in self.pages.values()),
             objects_ingested=sum(r.ingested for r in results),
             objects_skipped=sum(len(r.skipped) for r in results)
+            + sum(len(page.skipped) for page in self.pages.values())
             + sum(t.poisoned.objects for t in poisoned if t.poisoned),
             tasks=len(self.tasks),
             tasks_acked=len(results),

@@ -1,0 +1,1 @@
+"""Jobs: their ledgers and stewards, workers and sources, and what becomes of them."""
