@@ -4,7 +4,7 @@ frame against its leaf, and no more is under way than the reader has room for.
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 import grpc
@@ -15,12 +15,11 @@ from multicloud.v1 import chunk_pb2
 from nodeagent.core.chunk.envelope import Envelope, damage, parse
 from nodeagent.core.window import Window
 from nodeagent.telemetry import inject, traceparent
-from nodeagent.wire import writing
 from nodeagent.wire.budget import Lease
 from nodeagent.wire.ground import Ground
 
 GET = "/multicloud.v1.ChunkService/GetChunk"
-Call = grpc.aio.StreamStreamCall[bytes, chunk_pb2.GetChunkResponse]
+Call = grpc.aio.StreamStreamCall[chunk_pb2.GetChunkRequest, chunk_pb2.GetChunkResponse]
 
 
 @dataclass(slots=True)
@@ -36,6 +35,11 @@ class Fetching:
     _lease: Lease
     _window: Window
     bytes_read: int = field(default=0)
+    _left_bytes: int = field(init=False)  # What no credit was given for yet.
+
+    def __post_init__(self) -> None:
+        wanted = self.envelope.entries[self.first_frame : self.first_frame + self.count]
+        self._left_bytes = sum(entry.sealed_bytes for entry in wanted)
 
     async def frames(self) -> AsyncIterator[bytes]:
         clock_s, window = self._ground.clock_s, self._window
@@ -60,9 +64,15 @@ class Fetching:
         self._lease.learn(window.round_s, window.size_bytes)
 
     async def _grant(self, credit_bytes: int) -> None:
+        """Never for more than is to come: a write to a call that the other side has ended well
+        would end it here as a failure, with frames still unread."""
+        credit_bytes = min(credit_bytes, self._left_bytes)
+        self._left_bytes -= credit_bytes
         if credit_bytes:
-            request = chunk_pb2.GetChunkRequest(credit=chunk_pb2.Credit(bytes=credit_bytes))
-            await writing.write(self._call, request.SerializeToString())
+            credit = chunk_pb2.Credit(bytes=credit_bytes)
+            # A call that is over has sent all, or failed: the next read tells.
+            with suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
+                await self._call.write(chunk_pb2.GetChunkRequest(credit=credit))
 
 
 @asynccontextmanager
@@ -71,9 +81,12 @@ async def fetch(
 ) -> AsyncIterator[Fetching]:
     """`count` frames from that one on, 0: to the end. DAMAGE when the node sends anything else."""
     with ground.budget.lease(node) as lease, ground.watcher.span("chunk.fetch", peer=node) as span:
-        method: grpc.aio.StreamStreamMultiCallable[bytes, chunk_pb2.GetChunkResponse]
-        method = ground.links.bulk(node).stream_stream(
-            GET, response_deserializer=chunk_pb2.GetChunkResponse.FromString
+        method: grpc.aio.StreamStreamMultiCallable[
+            chunk_pb2.GetChunkRequest, chunk_pb2.GetChunkResponse
+        ] = ground.links.bulk(node).stream_stream(
+            GET,
+            request_serializer=_serialized,
+            response_deserializer=chunk_pb2.GetChunkResponse.FromString,
         )
         call = method(metadata=inject())
         fetching = None
@@ -109,14 +122,20 @@ async def _opened(ground: Ground, call: Call, node: str, opening: chunk_pb2.GetO
     reach_s = ground.limits().reach_s
     try:
         async with asyncio.timeout(reach_s):
-            request = chunk_pb2.GetChunkRequest(opening=opening)
-            await writing.begin(call, request.SerializeToString())
+            await call.write(chunk_pb2.GetChunkRequest(opening=opening))
+            await call.initial_metadata()
     except TimeoutError as error:
         raise McError("UNREACHABLE", f"{node} let no stream in for {reach_s:g} s") from error
+    except grpc.aio.AioRpcError as error:
+        raise decode(error, node) from error
     answer = await _read(ground, call, node)
     if answer is None or answer.WhichOneof("part") != "envelope":
         raise damage(f"{node} did not begin with its envelope")
     return parse(answer.envelope.header, answer.envelope.trailer, opening.chunk_id)
+
+
+def _serialized(request: chunk_pb2.GetChunkRequest) -> bytes:
+    return request.SerializeToString()
 
 
 async def _read(ground: Ground, call: Call, node: str) -> chunk_pb2.GetChunkResponse | None:
