@@ -9,7 +9,7 @@
 After a sync that failed nothing of the batch is answered with yes, and nothing is tried again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from time import perf_counter
 from typing import Any
@@ -25,8 +25,12 @@ class Work:
 
     writes = True  # False: it also has something to do where nothing may be written.
 
-    def __init__(self, trace: str = "") -> None:
+    def __init__(self, trace: str = "", *, chunks: Iterable[bytes] = ()) -> None:
         self.trace = trace
+        self.chunks = frozenset(chunks)  # Those that it is about.
+        # Those of which the table tells the truth only after `settle`: whatever else is asked
+        # about them comes in a later batch.
+        self.unsettled: frozenset[bytes] = frozenset()
         self.result: Any = None
         self.error: McError | None = None
         self.told: list[tuple[Held, str]] = []  # Who left the living unasked.

@@ -35,6 +35,7 @@ class Committer:
         self._look_every_s = look_every_s
         self._looked_s = monotonic()
         self._queue: SimpleQueue[tuple[Work, Done] | None] = SimpleQueue()
+        self._held_back: tuple[Work, Done] | None = None  # The first of the next batch.
         self._thread = Thread(target=self._run, name=f"commit-{volume.uuid[:8]}", daemon=True)
         self._thread.start()
 
@@ -74,12 +75,7 @@ class Committer:
 
     def _turn(self) -> bool:
         """Takes what waits and commits it. False after the end."""
-        try:
-            asked = [self._queue.get(timeout=self._look_every_s)]
-        except Empty:
-            return True
-        while not self._queue.empty() and len(asked) < BATCH_MAX:
-            asked.append(self._queue.get())
+        asked = self._gather()
         going = [one for one in asked if one is not None]
         if going:
             works = [work for work, _ in going]
@@ -91,6 +87,25 @@ class Committer:
                     work.error = McError("INTERNAL", f"the volume's commit failed: {error!r}")
             self._loop.call_soon_threadsafe(self._answer, going)
         return len(going) == len(asked)
+
+    def _gather(self) -> list[tuple[Work, Done] | None]:
+        """What waits, up to a work about a chunk that is unsettled until this batch ends."""
+        asked, unsettled = [self._held_back], set[bytes]()
+        try:
+            if self._held_back is None:
+                asked = [self._queue.get(timeout=self._look_every_s)]
+        except Empty:
+            return []
+        self._held_back = None
+        while len(asked) < BATCH_MAX and not self._queue.empty():
+            if (before := asked[-1]) is not None:
+                unsettled |= before[0].unsettled
+            following = self._queue.get()
+            if following is not None and following[0].chunks & unsettled:
+                self._held_back = following
+                break
+            asked.append(following)
+        return asked
 
     def _answer(self, going: Sequence[tuple[Work, Done]]) -> None:
         for work, done in going:

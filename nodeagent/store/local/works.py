@@ -21,7 +21,8 @@ class Place(Work):
     """A whole, synced file in tmp/ becomes the chunk; or goes, where a good one is already."""
 
     def __init__(self, draft: str, envelope: Envelope, pin: Pin | None, trace: str) -> None:
-        super().__init__(trace)
+        super().__init__(trace, chunks=[envelope.chunk_id])
+        self.unsettled = self.chunks
         self._draft = draft
         self._chunk_id = envelope.chunk_id
         self._file_bytes = envelope.file_bytes
@@ -80,7 +81,7 @@ class Hold(Work):
     """Pins those that are good; the answer: they, and those that must be checked first."""
 
     def __init__(self, chunk_ids: Sequence[bytes], pin: Pin, fresh_s: float) -> None:
-        super().__init__()
+        super().__init__(chunks=chunk_ids)
         self._chunk_ids = chunk_ids
         self._pin = pin
         self._fresh_s = fresh_s
@@ -116,7 +117,7 @@ class Hold(Work):
 
 class Trash(Work):
     def __init__(self, chunk_id: bytes, why: str) -> None:
-        super().__init__()
+        super().__init__(chunks=[chunk_id])
         self._chunk_id = chunk_id
         self._why = why
 
@@ -150,7 +151,7 @@ class Trash(Work):
 
 class Revive(Work):
     def __init__(self, chunk_id: bytes) -> None:
-        super().__init__()
+        super().__init__(chunks=[chunk_id])
         self._chunk_id = chunk_id
 
     def move(self, volume: Volume) -> None:
@@ -164,7 +165,7 @@ class Revive(Work):
 
 class Purge(Work):
     def __init__(self, chunk_id: bytes) -> None:
-        super().__init__()
+        super().__init__(chunks=[chunk_id])
         self._chunk_id = chunk_id
 
     def move(self, volume: Volume) -> None:
@@ -229,7 +230,7 @@ class Expel(Work):
     writes = False
 
     def __init__(self, held: Held, why: str, *, inode: int | None, readable: bool) -> None:
-        super().__init__()
+        super().__init__(chunks=[held.chunk_id])
         self._held = held
         self._why = why
         self._inode = inode
