@@ -48,14 +48,16 @@ class Odds:
 
 @dataclass(slots=True)
 class _View:
-    """A state while it is made up."""
+    """A state while it is made up. What it shares with others it copies before it changes it."""
 
-    names: dict[str, int | None]  # By path; None: a folder.
+    names: dict[str, int]  # Files, by path.
+    folders: frozenset[str]
     data: dict[int, bytearray]
     own: set[int] = field(default_factory=set)  # Inodes whose bytes are no longer shared.
+    cut_off: bool = False  # Folders came one by one: some may hang on one that did not.
 
     def copy(self) -> "_View":
-        return _View(dict(self.names), dict(self.data))
+        return _View(dict(self.names), self.folders, dict(self.data))
 
     def of(self, inode: int) -> bytearray:
         if inode not in self.own:
@@ -64,17 +66,19 @@ class _View:
         return self.data[inode]
 
     def tree(self) -> Tree:
-        there = self.names.keys()
-        files, folders = {}, {""}
-        for path, inode in sorted(self.names.items()):
-            folder = split(path)[0]
-            if folder and (folder not in there or folder not in folders):
-                continue  # Its folder was not kept.
-            if inode is None:
-                folders.add(path)
-            else:
-                files[path] = bytes(self.data.get(inode, b""))
-        return Tree(files, frozenset(folders))
+        folders = self.folders
+        if self.cut_off:
+            kept = {""}
+            for folder in sorted(folders - {""}):
+                if split(folder)[0] in kept:
+                    kept.add(folder)
+            folders = frozenset(kept)
+        files = {
+            path: bytes(self.data.get(inode, b""))
+            for path, inode in self.names.items()
+            if split(path)[0] in folders
+        }
+        return Tree(files, folders)
 
 
 class Cut:
@@ -84,7 +88,8 @@ class Cut:
         self._ops = [op for op in ops if not isinstance(op, Mark)]
         self._free = _unforced(self._ops)
         self._start = _View(
-            {path: inode for inode, path in base_inodes(base)} | dict.fromkeys(base.folders - {""}),
+            {path: inode for inode, path in base_inodes(base)},
+            base.folders,
             {inode: bytearray(base.files[path]) for inode, path in base_inodes(base)},
         )
         first = min((at for at, free in enumerate(self._free) if free), default=len(self._ops))
@@ -108,7 +113,7 @@ class Cut:
             for choice in product((False, True), repeat=len(units)):
                 yield self.state(_parts(u for u, keep in zip(units, choice, strict=True) if keep))
         else:
-            yield from (self.state(kept) for kept in _extremes(units))
+            yield from (self.state(kept) for kept in _extremes(units, chance, samples))
             for _ in range(samples):
                 yield self.state(_some(units, chance))
         if units:
@@ -144,12 +149,11 @@ class Cut:
         """Files that stand nowhere but in tmp/, whatever is lost: their bytes need no detail."""
         seen: dict[int, set[str]] = {}
         for path, inode in self._start.names.items():
-            if inode is not None:
-                seen.setdefault(inode, set()).add(path)
+            seen.setdefault(inode, set()).add(path)
         for op in self._ops[self._done :]:
             if isinstance(op, Enter | Move) and op.inode is not None:
                 seen.setdefault(op.inode, set()).add(f"{op.folder}/{op.name}")
-        return {i for i, paths in seen.items() if all(p.startswith("tmp/") for p in paths)}
+        return {i for i, paths in seen.items() if all("/tmp/" in f"/{p}" for p in paths)}
 
 
 def _unforced(ops: Sequence[Op]) -> list[bool]:
@@ -205,7 +209,10 @@ def _apply(
             _write(view.of(op.inode), op, at, kept, odds)
         case _ if kept is not None and not {(at, NAME), (at, SIZE)} & kept:
             return
-        case Enter(folder, name, inode):
+        case Enter(folder, name, None):
+            view.folders |= {_path(folder, name)}
+            view.cut_off = True
+        case Enter(folder, name, int(inode)):
             view.names[_path(folder, name)] = inode
         case Leave(folder, name):
             view.names.pop(_path(folder, name), None)
@@ -250,13 +257,16 @@ def _grow(held: bytearray, size: int, odds: Odds) -> None:
     held.extend(old or bytes(missing))
 
 
-def _extremes(units: Sequence[Unit]) -> Iterator[frozenset[tuple[int, int]]]:
+def _extremes(
+    units: Sequence[Unit], chance: Random, samples: int
+) -> Iterator[frozenset[tuple[int, int]]]:
+    """Nothing, everything; and up to so many of: the first ones, one alone, all but one."""
     yield frozenset()
-    for count in range(1, len(units) + 1):
-        yield _parts(units[:count])  # In order; the last of these is everything.
-    for left in range(len(units)):
-        yield _parts([units[left]])
-        yield _parts([*units[:left], *units[left + 1 :]])
+    yield _parts(units)
+    for at in sorted(chance.sample(range(len(units)), min(samples, len(units)))):
+        yield _parts(units[:at])
+        yield _parts([units[at]])
+        yield _parts([*units[:at], *units[at + 1 :]])
 
 
 def _some(units: Sequence[Unit], chance: Random) -> frozenset[tuple[int, int]]:

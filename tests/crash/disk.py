@@ -135,6 +135,10 @@ class Disk:
                 if inode is not None
             }
 
+    def folders_now(self) -> frozenset[str]:
+        with self._lock:
+            return frozenset(self._folders)
+
     def fail_datasync(self, fd: int, code: int) -> None:
         """As Linux does it: the pages are clean from now on, whether they were written or not."""
         with self._lock:

@@ -24,8 +24,10 @@ class Verdict:
     unfinished: tuple[str, ...]  # What lies in tmp/.
     others: tuple[str, ...] = field(default=())  # In a chunks/xx folder, and no chunk by its name.
 
-    def holds(self, chunk_id: bytes) -> bool:
-        return chunk_id in self.living or chunk_id in self.trash
+    def faults(self) -> list[str]:
+        """What no crash may leave, in words."""
+        every = [*self.broken.items(), *self.trash_broken.items()]
+        return [f"{path} is visible and broken: {why}" for path, why in every]
 
 
 def fault_of(file: bytes, chunk_id: bytes | None = None) -> str | None:

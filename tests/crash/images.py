@@ -1,0 +1,102 @@
+"""Power cuts of a real file system: an ext4 image is mounted, a store works in it, and now and then
+the image is copied as it is at that moment. Each copy is then mounted and judged.
+
+The copy holds what the kernel had given to the disk, and nothing of its page cache.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.crash.child import LOAD, Order, facts_of, line_of
+from tests.crash.owed import Fact
+
+IMAGE_BYTES = 64 << 20
+NEEDED = ("mkfs.ext4", "losetup", "mount", "umount")
+
+
+def why_not() -> str:
+    """Why no image can be mounted here; empty when one can."""
+    if os.geteuid() != 0:
+        return "only root may mount an image"
+    if missing := [tool for tool in NEEDED if shutil.which(tool) is None]:
+        return f"{', '.join(missing)} is not installed"
+    if subprocess.run(["losetup", "-f"], capture_output=True).returncode:
+        return "this machine has no loop device"
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    image: Path
+    before: list[Fact]  # Told before the copy began.
+    after: list[Fact]  # Told or asked while it was made.
+    exact: bool  # Nothing was written while it was made.
+
+
+def make(image: Path) -> None:
+    image.touch()
+    os.truncate(image, IMAGE_BYTES)
+    subprocess.run(["mkfs.ext4", "-q", "-F", "-m", "0", str(image)], check=True)
+
+
+@contextmanager
+def mounted(image: Path, at: Path) -> Iterator[Path]:
+    at.mkdir(exist_ok=True)
+    subprocess.run(["mount", "-o", "loop", str(image), str(at)], check=True)
+    try:
+        yield at
+    finally:
+        subprocess.run(["umount", str(at)], check=True)
+
+
+def cuts(folder: Path, count: int, pause_s: float, bug: str = "") -> Iterator[Cut]:
+    """So many copies, taken while a child works as fast as it can."""
+    image, facts = folder / "disk.img", folder / "facts"
+    make(image)
+    with mounted(image, folder / "disk") as disk:
+        order = Order(str(disk / "volume"), str(facts), LOAD, 0, False, bug)
+        child = subprocess.Popen([sys.executable, "-m", "tests.crash.child"], stdin=subprocess.PIPE)
+        assert child.stdin is not None
+        child.stdin.write(line_of(order))
+        child.stdin.flush()
+        try:
+            while not facts.exists() or facts.stat().st_size < 1000:
+                assert child.poll() is None, "the child ended"
+                time.sleep(0.05)
+            for number in range(count):
+                time.sleep(pause_s)
+                assert child.poll() is None, "the child ended"
+                yield _copy(image, facts, folder / f"cut-{number}.img")
+        finally:
+            _end(child)
+
+
+def _copy(image: Path, facts: Path, to: Path) -> Cut:
+    told = facts.read_bytes()
+    changed = image.stat().st_mtime_ns
+    subprocess.run(["cp", "--sparse=always", str(image), str(to)], check=True)
+    exact = image.stat().st_mtime_ns == changed
+    later = facts.read_bytes()
+    before = facts_of(told)
+    return Cut(to, before, facts_of(later)[len(before) :], exact)
+
+
+def _end(child: "subprocess.Popen[bytes]") -> None:
+    """The one that answers orders, and the one that works."""
+    for pid in _children(child.pid):
+        os.kill(pid, 9)
+    assert child.stdin is not None
+    child.stdin.close()
+    child.wait()
+
+
+def _children(pid: int) -> list[int]:
+    listed = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [int(word) for word in listed.split()]
