@@ -110,6 +110,7 @@ class Daemon:
                 node.greeter.run(),
                 node.follow(),
                 node.tell_volumes(),
+                node.upkeep.run(),
             )
         ]
         self._up(identity)
@@ -239,6 +240,8 @@ class Daemon:
         gauge("mc.peers", node.peers_by_state, "state")
         gauge("mc.audit.healthy", lambda: {(): float(node.audit.healthy)})
         gauge("mc.audit.dropped", lambda: {(): float(node.audit.dropped)})
+        gauge("mc.upkeep.verified.age", node.upkeep.upkeep.verified_age_s)
+        gauge("mc.upkeep.open", node.upkeep.upkeep.open_by_state, "state")
         end_s = node.certificate_end_unix_s
         gauge("mc.wire.in_flight", lambda: {(): float(node.data.budget.used_bytes)})
         gauge("mc.certificate.remaining", lambda: {(): end_s() - time.time()})

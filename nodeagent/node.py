@@ -5,7 +5,6 @@ the daemon starts and stops it.
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from random import Random
 from typing import Any
@@ -41,6 +40,7 @@ from nodeagent.rpc.admin.passing import Passing
 from nodeagent.rpc.admin.placing import PlacementAdmin
 from nodeagent.rpc.admin.rtts import RttAdmin
 from nodeagent.rpc.admin.settings import ConfigAdmin
+from nodeagent.rpc.budgets import Budgets
 from nodeagent.rpc.event_service import EventInsight
 from nodeagent.rpc.exchange import Exchange
 from nodeagent.rpc.facts import address_of, own_facts, watch_address_of
@@ -59,6 +59,7 @@ from nodeagent.rpc.watch_links import WatchLinks
 from nodeagent.rpc.watch_service import WatchService
 from nodeagent.settings import Settings
 from nodeagent.store.volumes import Volumes
+from nodeagent.upkeep.making import NodeUpkeep
 from nodeagent.wire.deliver import Deliverer
 from nodeagent.wire.electing import Electing
 from nodeagent.wire.ground import Watcher
@@ -69,19 +70,6 @@ BUDGETS_MAX = 4096
 FOLLOW_EVERY_S = 0.3
 GOODBYE_S = 0.3
 Spawn = Callable[[Coroutine[Any, Any, None]], object]
-
-
-@dataclass(slots=True)
-class Budgets:
-    """Token buckets per identity, by the loop's clock."""
-
-    buckets: Buckets
-
-    def take(self, key: str) -> float:
-        return self.buckets.take(key, time.monotonic())
-
-    def reshape(self, per_s: float, burst: float) -> None:
-        self.buckets.reshape(per_s, burst, time.monotonic())
 
 
 class Node:
@@ -125,7 +113,7 @@ class Node:
         self.driver = Driver(
             self.body, brain_settings(config.watch), rng or Random(), self.regions.rtt_ms
         )
-        self.deliverer = self._deliverer(store)
+        self.deliverer, self.upkeep = self._deliverer(store), self._upkeep(watcher)
         for node_id in config.dev.peers:
             self.roster.peer(node_id)
         kept = HeadStore(folder.path / "audit" / "heads")
@@ -162,6 +150,18 @@ class Node:
         electing = Electing(self.driver, self.regions)
         return Deliverer(self.data.ground, self.data.client, electing, store)
 
+    def _upkeep(self, watcher: Watcher) -> NodeUpkeep:
+        return NodeUpkeep(
+            self.data,
+            self.body,
+            self.roster,
+            self,
+            self.folder.path,
+            lambda: self.live.current.upkeep,
+            watcher,
+            has_keys=self.identity.cluster_key is not None,
+        )
+
     def _services(
         self, settings: Settings, ready: Callable[[], bool], healthy: Callable[[], bool]
     ) -> Mapping[str, Sequence[object]]:
@@ -180,6 +180,7 @@ class Node:
                 PlacementAdmin(self.driver, self.regions),
                 ConfigAdmin(passing, settings),
                 AuditAdmin(passing, self.heads),
+                self.upkeep.admin(passing),
             ],
             "InsightService": [EventInsight(self.roster.own.id, self.body.events)],
             "Health": [HealthService(ready, healthy, served)],

@@ -13,6 +13,7 @@ from multicloud.errors import McError
 from nodeagent.core.upkeep_marking import Amount, is_unnamed, too_much
 from nodeagent.store.contract import Held
 from nodeagent.upkeep.contract import Chunks, Happenings, Roots, Settings, Telling
+from nodeagent.upkeep.walk import walk
 
 _log = structlog.stdlib.get_logger(__name__)
 UNNAMED = "nothing names it"
@@ -58,7 +59,7 @@ class Collect:
             return Collected(why=NOBODY_SAID)
         grace_s = self.settings().grace_s
         living, marked = Amount(), list[Held]()
-        async for one in self.chunks.list():
+        async for one in walk(self.chunks):
             living += Amount(1, one.file_bytes)
             unnamed = is_unnamed(one, live.chunks, live.as_of_unix_s, grace_s)
             if unnamed and len(marked) < MARKED_MAX and not await self.chunks.pins(one.chunk_id):

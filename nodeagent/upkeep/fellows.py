@@ -82,8 +82,13 @@ class ClusterMembers:
         return sorted(found, key=lambda site: (far_ms(site), site.node))
 
     def away(self) -> Sequence[NodeId]:
-        members = self.facts.view().members.items()
-        return sorted(node for node, member in members if member.knowing in _AWAY)
+        """Those also of whom nothing but their name is known yet."""
+        return sorted(
+            node
+            for node, member in self.facts.view().members.items()
+            if node != self.roster.own.id
+            and (member.knowing in _AWAY or (member.knowing in _ASKED and not member.facts))
+        )
 
     def name(self, node: NodeId) -> str:
         if node == self.roster.own.id:

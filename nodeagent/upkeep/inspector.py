@@ -4,8 +4,8 @@ what should not be there.
 """
 
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -14,7 +14,8 @@ from nodeagent.store.contract import Trashed
 from nodeagent.upkeep.contract import Chunks, Happenings, Settings, Telling, Witness
 
 _log = structlog.stdlib.get_logger(__name__)
-AT_ONCE_MAX = 256  # Chunks between two readings of the roots.
+AT_ONCE_MAX = 1024  # Chunks between two readings of the roots.
+SURPLUS = "enough others keep it"  # Why a copy is in the trash although something names the chunk.
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,55 +44,51 @@ class Inspector:
             try:
                 named, known_unix_s = await self.witness.names([t.held.chunk_id for t in some])
             except McError as unread:
-                return Inspected(done.purged, done.bytes_freed, done.revived, unread.message)
+                return replace(done, why=unread.message)
+            going = []
             for one in some:
-                done = await self._one(one, named[one.held.chunk_id], known_unix_s, done)
+                back, may_go = await self._judge(one, named[one.held.chunk_id], known_unix_s)
+                if back:
+                    await self._back(one, back)
+                    done = replace(done, revived=done.revived + 1)
+                elif may_go:
+                    going.append(one)
+            done = await self._purge(going, done)
         return done
 
-    async def _one(
-        self, one: Trashed, named: bool, known_unix_s: float, done: Inspected
-    ) -> Inspected:
+    async def _judge(self, one: Trashed, named: bool, known_unix_s: float) -> tuple[str, bool]:
+        """Why it has to come back, or whether it may go."""
         chunk_id = one.held.chunk_id
-        now_s = self.clock_unix_s()
         # A clock that went back makes the trash younger, and so only waits longer.
-        old = now_s - one.trashed_unix_s >= self.settings().trash_keep_s
-        known_since = known_unix_s > one.trashed_unix_s
+        old = self.clock_unix_s() - one.trashed_unix_s >= self.settings().trash_keep_s
         if await self.chunks.pins(chunk_id):
-            return await self._back(one, "a pin holds it", done)
-        if named:
-            surplus = one.why == SURPLUS
-            if surplus and not old:
-                return done
-            if not (surplus and await self.kept_elsewhere(chunk_id)):
-                why = "its other copies are not proven" if surplus else "something names it"
-                return await self._back(one, why, done)
-        if not (old and known_since):
-            return done
-        return await self._purge(one, done)
+            return "a pin holds it", False
+        if named and one.why != SURPLUS:
+            return "something names it", False
+        if named and old and not await self.kept_elsewhere(chunk_id):
+            return "its other copies are not proven", False
+        return "", old and known_unix_s > one.trashed_unix_s
 
-    async def _purge(self, one: Trashed, done: Inspected) -> Inspected:
-        """The last look: it lies there still, since then, on that volume, and no pin has come."""
-        again = await self.chunks.trashed()
-        if not any(o.held == one.held and o.trashed_unix_s == one.trashed_unix_s for o in again):
-            return done
-        try:
-            freed = await self.chunks.purge(one.held.chunk_id)
-        except McError as kept:
-            if kept.reason not in ("PINNED", "NOT_FOUND"):
-                raise
-            return done
-        if not freed:  # It was taken back after that look.
-            return done
-        self.telling.count("mc.upkeep.trash", outcome="purged")
-        return Inspected(done.purged + 1, done.bytes_freed + freed, done.revived)
+    async def _purge(self, going: Sequence[Trashed], done: Inspected) -> Inspected:
+        """The last look: it lies there still, since then, on that volume; pins the store knows."""
+        there = set(await self.chunks.trashed()) if going else set()
+        for one in going:
+            if one not in there:
+                continue
+            try:
+                freed = await self.chunks.purge(one.held.chunk_id)
+            except McError as kept:
+                if kept.reason not in ("PINNED", "NOT_FOUND"):
+                    raise
+                continue
+            if freed:  # Else it was taken back after that look.
+                self.telling.count("mc.upkeep.trash", outcome="purged")
+                done = replace(done, purged=done.purged + 1, bytes_freed=done.bytes_freed + freed)
+        return done
 
-    async def _back(self, one: Trashed, why: str, done: Inspected) -> Inspected:
+    async def _back(self, one: Trashed, why: str) -> None:
         chunk = one.held.chunk_id.hex()
         await self.chunks.revive(one.held.chunk_id)
         self.telling.count("mc.upkeep.trash", outcome="revived")
         self.happenings.add("trash.revived", chunk=chunk, why=why)
         _log.warning("trash_revived", chunk=chunk, why=why)
-        return Inspected(done.purged, done.bytes_freed, done.revived + 1)
-
-
-SURPLUS = "enough others keep it"  # Why a copy is in the trash although something names the chunk.

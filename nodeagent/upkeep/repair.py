@@ -157,14 +157,13 @@ class Repair:
     async def attempt(self, damage: Damage, rate: Rate) -> bool:
         """One try. True when nothing is open about the chunk any more."""
         chunk_id, chunk = damage.chunk_id, damage.chunk_id.hex()
-        with self.telling.span("chunk.repair", chunk=chunk) as span:
-            try:
+        try:
+            with self.telling.span("chunk.repair", chunk=chunk) as span:
                 outcome = await self._mend(damage, rate)
-            except McError as error:
-                span.fail(error.reason, error.message)
-                _log.warning("repair_failed", chunk=chunk, reason=error.reason, why=error.message)
-                outcome = "failed"
-            span.fact(outcome=outcome)
+                span.fact(outcome=outcome)
+        except McError as error:
+            _log.warning("repair_failed", chunk=chunk, reason=error.reason, why=error.message)
+            outcome = "failed"
         self.telling.count("mc.upkeep.repairs", outcome=outcome)
         if outcome in ("repaired", "needless"):
             self._close(damage, outcome)

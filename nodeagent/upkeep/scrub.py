@@ -16,10 +16,12 @@ from nodeagent.core.upkeep_schedule import due, is_late, pace_bytes_per_s
 from nodeagent.store.contract import Held
 from nodeagent.upkeep.contract import Chunks, Settings, Telling
 from nodeagent.upkeep.rate import Rate
+from nodeagent.upkeep.walk import walk
 
 _log = structlog.stdlib.get_logger(__name__)
 DUE_MAX = 10_000  # Chunks that are planned at once; the others stay due.
 GIVE_WAY_S = 0.2
+LAG_S_MAX, LOOK_S = 0.02, 0.005  # A loop that is so late has other work.
 NEVER = float("inf")
 
 
@@ -94,7 +96,7 @@ class Scrub:
         """Reads every chunk, as fast as its rate allows and without giving way."""
         read = 0
         rate = Rate(self._pace, self.clock_s, self.sleep)
-        async for one in self.chunks.list():
+        async for one in walk(self.chunks):
             await rate.take(one.file_bytes)
             await self._read(one)
             read += 1
@@ -104,7 +106,7 @@ class Scrub:
 
     async def _counted(self, progress: Progress) -> AsyncIterator[Held]:
         oldest_unix_s = NEVER
-        async for one in self.chunks.list():
+        async for one in walk(self.chunks):
             progress.chunks += 1
             progress.bytes_used += one.file_bytes
             oldest_unix_s = min(oldest_unix_s, one.verified_unix_s)
@@ -119,10 +121,16 @@ class Scrub:
     async def _give_way(self, one: Held) -> None:
         """Idle priority: traffic goes first, until the window itself is in danger."""
         within_s = self.settings().scrub_within_s
-        while self.busy() and not is_late(one, self.clock_unix_s(), within_s):
-            if self._asked.is_set():
+        while not is_late(one, self.clock_unix_s(), within_s) and not self._asked.is_set():
+            if not self.busy() and await self._lag_s() < LAG_S_MAX:
                 return
             await self.sleep(GIVE_WAY_S)
+
+    async def _lag_s(self) -> float:
+        """How late the loop comes to its work now."""
+        begun_s = self.clock_s()
+        await self.sleep(LOOK_S)
+        return self.clock_s() - begun_s - LOOK_S
 
     async def _read(self, one: Held) -> None:
         try:

@@ -26,6 +26,7 @@ from nodeagent.upkeep.contract import (
     Telling,
 )
 from nodeagent.upkeep.inspector import SURPLUS
+from nodeagent.upkeep.walk import walk
 
 _log = structlog.stdlib.get_logger(__name__)
 BATCH = 64  # Chunks that a member is asked about at once.
@@ -53,7 +54,7 @@ class Surplus:
             return 0
         trimmed = 0
         batch: list[Held] = []
-        async for one in self.chunks.list():
+        async for one in walk(self.chunks):
             young = self.clock_unix_s() - one.stored_unix_s < self.settings().grace_s
             if one.chunk_id in live.chunks and not young:
                 batch.append(one)

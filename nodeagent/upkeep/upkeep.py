@@ -60,6 +60,7 @@ class Upkeep:
         self._all, self._rng = all_, rng
         of = all_.chunks, all_.settings, all_.telling, all_.happenings
         chunks, settings, telling, happenings = of
+        self.chunks, self.settings = chunks, settings
         self.damages = Damages(folder / "damages.json")
         self.scrub = Scrub(chunks, settings, all_.busy, telling)
         self.repair = Repair(
@@ -122,6 +123,11 @@ class Upkeep:
 
     def _changed(self) -> None:
         self._all.damaged(len(self.damages.open), self.damages.lost)
+
+    def troubles(self) -> dict[str, str]:
+        """What stands in the way now, by part."""
+        named = {"repair": self.repair.trouble, "scrub": self.scrub.trouble, **self.trouble}
+        return {part: why for part, why in named.items() if why}
 
     # -- For metrics
 

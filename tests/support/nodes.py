@@ -188,6 +188,7 @@ async def running(
                 node.greeter.run(),
                 node.follow(),
                 node.tell_volumes(),
+                node.upkeep.run(),
             )
         ]
         try:

@@ -10,6 +10,7 @@ from coordinator.distance import Measured
 from coordinator.types import Knowing, NodeId, View
 from multicloud.v1 import admin_pb2, common_pb2
 from nodeagent.rpc.admin.passing import Passing
+from nodeagent.rpc.admin.stored import stored_problems
 from nodeagent.rpc.call import Call
 from nodeagent.rpc.pages import page
 from nodeagent.rpc.roster import Peer
@@ -48,12 +49,13 @@ class NodeAdmin:
     ) -> admin_pb2.GetStatusResponse:
         nodes = self._nodes()
         return admin_pb2.GetStatusResponse(
-            safe=True,  # Nothing is stored before there are jobs, so nothing is in danger.
+            safe=not any(node.facts.lost for node in nodes),
             cluster=self.cluster,
             nodes=nodes,
             removed=self._removed(),
             problems=[
                 *(_problem(n) for n in nodes if n.state not in _WELL),
+                *(found for node in nodes for found in stored_problems(node.facts)),
                 *([_FROZEN] if self.own.view().frozen else []),
             ],
         )

@@ -1,0 +1,104 @@
+"""The upkeep of a real node: joins it with the node's store, its members and its wire."""
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from random import Random
+from typing import Protocol
+
+from coordinator.distance import Measured
+from coordinator.types import NodeId, View
+from multicloud.v1 import common_pb2
+from nodeagent.body import Body
+from nodeagent.rpc.admin.passing import Passing
+from nodeagent.rpc.roster import Roster
+from nodeagent.store.keyring_folder import FolderKeyring
+from nodeagent.upkeep.admin import UpkeepAdmin
+from nodeagent.upkeep.contract import Settings, Telling
+from nodeagent.upkeep.doctor import Doctor
+from nodeagent.upkeep.fellows import ClusterMembers, EveryMember, WireFellows
+from nodeagent.upkeep.keys import KeyringKeys
+from nodeagent.upkeep.live_file import LiveFile, LiveFileWitness
+from nodeagent.upkeep.upkeep import Neighbours, Upkeep
+from nodeagent.wire.plane import DataPlane
+
+LIVE = "live-chunks"  # In the state folder; see `live_file`.
+KEYRING = "keyring"
+
+
+class Views(Protocol):
+    def view(self) -> View: ...
+    def measured(self) -> Mapping[NodeId, Measured]: ...
+
+
+class NodeUpkeep:
+    def __init__(
+        self,
+        data: DataPlane,
+        body: Body,
+        roster: Roster,
+        views: Views,
+        folder: Path,
+        settings: Callable[[], Settings],
+        telling: Telling,
+        *,
+        has_keys: bool,
+    ) -> None:
+        self._data, self._roster = data, roster
+        self._members = ClusterMembers(views, roster, views.measured)
+        self._fellows = WireFellows(roster.own.id, data.client)
+        self._roots = LiveFile(folder / LIVE)
+        self._keys = KeyringKeys(FolderKeyring(folder / KEYRING) if has_keys else None)
+
+        def damaged(count: int, lost: int) -> None:
+            body.say(lambda own: _say_damaged(own, count, lost))
+
+        self.upkeep = Upkeep(
+            Neighbours(
+                chunks=data.store,
+                on_damage=data.store.on_damage,
+                fellows=self._fellows,
+                members=self._members,
+                whereabouts=EveryMember(self._members),
+                roots=self._roots,
+                witness=LiveFileWitness(folder / LIVE),
+                settings=settings,
+                busy=lambda: data.budget.used_bytes > 0,
+                telling=telling,
+                happenings=body.events,
+                damaged=damaged,
+            ),
+            folder / "upkeep",
+            Random(),
+        )
+
+    async def run(self) -> None:
+        """Until it is cancelled."""
+        await self.upkeep.run()
+
+    def admin(self, passing: Passing) -> UpkeepAdmin:
+        store = self._data.store
+        return UpkeepAdmin(
+            passing=passing,
+            doctor=Doctor(
+                self._roster.own.name, self.upkeep, store.healths, store.read, self._keys
+            ),
+            chunks=store,
+            members=self._members,
+            fellows=self._fellows,
+            roots=self._roots,
+            damages=self.upkeep.damages,
+            healths=store.healths,
+            folders=self._folders,
+            clock_unix_s=time.time,
+        )
+
+    def _folders(self) -> Mapping[str, str]:
+        """Of stores that keep their chunks in one."""
+        return {
+            store.volume: str(getattr(store, "folder", "")) for store in self._data.store.stores
+        }
+
+
+def _say_damaged(own: common_pb2.NodeFacts, damaged: int, lost: int) -> None:
+    own.damaged, own.lost = damaged, lost
