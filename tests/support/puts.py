@@ -14,7 +14,7 @@ from multicloud.status import decode
 from multicloud.v1 import chunk_pb2
 from nodeagent.wire import writing
 from nodeagent.wire.facts import Fact, from_message
-from nodeagent.wire.parts import Part, frame_part, header_part, trailer_part
+from nodeagent.wire.parts import Part, Parts, frame_part, header_part, trailer_part
 from tests.support.chunks import Chunk
 from tests.support.nodes import Running, channel
 
@@ -42,7 +42,7 @@ def parts_of(chunk: Chunk) -> list[Part]:
     return [header_part(chunk.header), *frames, trailer_part(envelope)]
 
 
-async def stream_of(parts: Iterable[Part]) -> AsyncIterator[Part]:
+async def stream_of(parts: Iterable[Part]) -> Parts:
     for part in parts:
         yield part
 

@@ -18,12 +18,11 @@ from multicloud.channel import Credentials
 from multicloud.errors import McError
 from multicloud.status import STATUS_KEY, encode
 from multicloud.v1 import chunk_pb2, common_pb2
-from nodeagent.store.contract import Put
-from nodeagent.store.memory import MemoryStore
 from nodeagent.store.volumes import Volumes
 from nodeagent.wire.facts import Fact
 from tests.support.bad_child import Script, bad_child
 from tests.support.chunks import Chunk, seal
+from tests.support.faulty import Faulty
 from tests.support.nodes import Running, free_ports, make_place, running, until
 from tests.support.people import People
 from tests.support.puts import opening, parts_of, put, sending, tree
@@ -39,47 +38,13 @@ class Family:
 
     node: Running
     sender: Credentials
-    store: MemoryStore
+    store: Faulty
 
     async def put(self, chunk: Chunk = CHUNK, *trees: chunk_pb2.PutTree) -> dict[str, Fact]:
         trees = trees or (tree(BAD, tree(GRANDCHILD)),)
         facts = await put(self.node, self.sender, chunk, *trees)
         assert max(Counter(fact.node for fact in facts).values()) == 1
         return {fact.node: fact for fact in facts}
-
-
-class Faulty(MemoryStore):
-    """A store whose disk is full, fails in the middle, or hangs."""
-
-    fails = ""
-
-    async def put(self, file_bytes_max: int, chunk_id: bytes = b"") -> Put:
-        if self.fails == "at once":
-            raise McError("NO_ROOM", "it is full")
-        made = await super().put(file_bytes_max, chunk_id)
-        return _Failing(made, self.fails) if self.fails else made
-
-
-class _Failing:
-    def __init__(self, put: Put, fails: str) -> None:
-        self._put, self._fails = put, fails
-        self._writes = 0
-
-    async def write(self, data: Any) -> None:
-        self._writes += 1
-        if self._fails == "hangs" and self._writes == 2:
-            await asyncio.Event().wait()
-        if self._fails == "in the middle" and self._writes == 3:
-            raise McError("VOLUME_FAILED", "the disk went away")
-        await self._put.write(data)
-
-    async def commit(self, envelope: Any, pin: Any) -> Any:
-        if self._fails == "at the end":
-            raise McError("VOLUME_FAILED", "fsync failed")
-        return await self._put.commit(envelope, pin)
-
-    async def abort(self) -> None:
-        await self._put.abort()
 
 
 @pytest.fixture
