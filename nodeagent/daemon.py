@@ -25,8 +25,8 @@ from nodeagent.ops.stderr import CoreLines
 from nodeagent.rpc.observer import CallObserver
 from nodeagent.rpc.watch_thread import WatchThread
 from nodeagent.settings import Settings
-from nodeagent.store.memory import MemoryStore
-from nodeagent.store.volumes import Volumes
+from nodeagent.store.observer import TelemetryObserver
+from nodeagent.store.open import open_volumes
 from nodeagent.telemetry import Telemetry
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -75,6 +75,9 @@ class Daemon:
     async def _live(
         self, identity: NodeIdentity, group: asyncio.TaskGroup, stack: AsyncExitStack
     ) -> None:
+        heard = TelemetryObserver(self.telemetry)
+        store = await open_volumes(self.live.current, self.folder.path, observer=heard)
+        stack.push_async_callback(store.close)
         node = self.node = Node(
             live=self.live,
             settings=self.settings,
@@ -82,7 +85,7 @@ class Daemon:
             identity=identity,
             observer=CallObserver(self.telemetry),
             watcher=self.telemetry,
-            store=Volumes([MemoryStore(self.live.current.node.id, clock=time.time)]),
+            store=store,
             spawn=group.create_task,
             ready=lambda: self.ready,
             healthy=lambda: all(check.ok for check in self.live_checks()),

@@ -28,6 +28,7 @@ from nodeagent.rpc.observer import CallObserver
 from nodeagent.rpc.watch_thread import WatchThread
 from nodeagent.settings import Settings
 from nodeagent.store.memory import MemoryStore
+from nodeagent.store.open import open_volumes
 from nodeagent.store.volumes import Volumes
 from nodeagent.telemetry import Telemetry
 from tests.support.people import CLUSTER, People
@@ -148,7 +149,7 @@ class Running:
 
 @asynccontextmanager
 async def running(
-    place: Place, store: Volumes | None = None, **more: str
+    place: Place, store: Volumes | None = None, *, on_disk: bool = False, **more: str
 ) -> AsyncIterator[Running]:
     """The node of a place, serving until the block ends; its chunks are in memory unless said."""
 
@@ -163,6 +164,10 @@ async def running(
         telemetry = Telemetry.start(config.telemetry, config.node, __version__)
         stack.push_async_callback(telemetry.stop)
         settings = Settings(live, notifier, lambda: node.config_changed())
+        if store is None and on_disk:
+            store = await open_volumes(config, folder.path)
+        store = store or Volumes([MemoryStore(place.id, clock=time.time)])
+        stack.push_async_callback(store.close)
         group = await stack.enter_async_context(asyncio.TaskGroup())
         node = Node(
             live=live,
@@ -171,7 +176,7 @@ async def running(
             identity=NodeIdentity.load(config.identity.dir, folder.path, env={}),
             observer=CallObserver(telemetry),
             watcher=telemetry,
-            store=store or Volumes([MemoryStore(place.id, clock=time.time)]),
+            store=store,
             spawn=group.create_task,
             ready=lambda: True,
             healthy=lambda: True,

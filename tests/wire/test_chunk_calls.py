@@ -1,4 +1,4 @@
-"""GetChunk, HaveChunks, VerifyChunks, DeleteChunks, UnpinChunks and PushChunk between real nodes."""
+"""Chunks are read, looked for, proven, deleted, unpinned and pushed between real nodes."""
 
 import asyncio
 import time
@@ -141,9 +141,7 @@ async def test_have_answers_with_what_is_here_and_pins_it_for_the_job(
     asking = trio[1].node.data.client
     copies = await asking.have(trio[0].place.id, [here.id, NOWHERE], job="job-7")
     (volume,) = trio[0].node.data.store.healths()
-    assert [(c.chunk_id, c.node, c.volume) for c in copies] == [
-        (here.id, trio[0].place.id, volume)
-    ]
+    assert [(c.chunk_id, c.node, c.volume) for c in copies] == [(here.id, trio[0].place.id, volume)]
     assert Pin("job-7") in await trio[0].node.data.store.pins(here.id)
     assert await asking.unpin(trio[0].place.id, "job-7") == 1
     assert Pin("job-7") not in await trio[0].node.data.store.pins(here.id)
@@ -170,9 +168,7 @@ async def test_a_node_proves_its_copies_with_a_nonce(
     assert good.proof == (await trio[0].node.data.store.verify(here.id, NONCE)).proof
     assert good.proof != key
     assert (bad.good, bad.reason) == (False, "NOT_FOUND")
-    (fresh,) = await trio[1].node.data.client.verify(
-        trio[0].place.id, [here.id], NONCE, fresh_s=60
-    )
+    (fresh,) = await trio[1].node.data.client.verify(trio[0].place.id, [here.id], NONCE, fresh_s=60)
     assert (fresh.good, fresh.proof) == (True, b"")
 
 

@@ -23,9 +23,9 @@ from nodeagent.wire.outlet import Terms
 from nodeagent.wire.parts import Parts
 from nodeagent.wire.sealing import Sealing, sealed_bytes_max
 from tests.support.chunks import KEY
+from tests.support.meeting import meeting
 from tests.support.nodes import Place, Running, until
 from tests.support.people import People
-from tests.wire.conftest import meeting
 
 PLAIN = bytes(range(256)) * 4096 * 3  # Three frames.
 ROOM = sealed_bytes_max(len(PLAIN))
