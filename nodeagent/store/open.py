@@ -19,6 +19,7 @@ from nodeagent.store.observer import Silent, StoreObserver
 from nodeagent.store.volumes import Volumes
 
 KNOWN = "volumes.json"
+SYNCS_MAX = 8  # Twice the small puts of one by one, on a disk that flushes in 0.1 ms.
 # What a volume may suffer while the others go on; whatever else is wrong stops the start.
 _PASSED_OVER = ("VOLUME_WRONG", "VOLUME_FAILED", "VOLUME_READ_ONLY")
 
@@ -41,6 +42,7 @@ async def open_volumes(
         reserve_bytes=config.store.reserve_bytes,
         writers_max=config.store.writers_max,
         readers_max=config.store.readers_max,
+        syncs_max=SYNCS_MAX,
     )
     stores: list[Store] = []
     faults: list[McError] = []

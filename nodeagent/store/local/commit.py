@@ -103,13 +103,28 @@ def _folders(volume: Volume, batch: Sequence[Work]) -> None:
     going = _going(batch)
     into = {folder for work in going for folder in work.into}
     out_of = {folder for work in going for folder in work.out_of} - into
-    for folder in (*sorted(into), *sorted(out_of)):
+    for folders in (sorted(into), sorted(out_of)):
+        if not folders:
+            continue
         if not volume.condition.is_writable:
             _fail_all(volume, batch)
             return
-        if not _sync(volume, batch, lambda: volume.files.sync_folder(folder), "folder"):  # noqa: B023
+        if not _sync(volume, batch, lambda: _sync_folders(volume, folders), "folders"):  # noqa: B023
             return
-        volume.unsynced.discard(folder)
+        volume.unsynced.difference_update(folders)
+
+
+def _sync_folders(volume: Volume, folders: Sequence[str]) -> None:
+    """At once: the disk's flushes for them merge, and one after the other they would not."""
+    at_once = volume.syncs_at_once
+    if at_once is None or len(folders) == 1:
+        for folder in folders:
+            volume.files.sync_folder(folder)
+        return
+    running = [at_once.submit(volume.files.sync_folder, folder) for folder in folders]
+    failed = [error for one in running if (error := one.exception()) is not None]
+    if failed:
+        raise failed[0]
 
 
 def _sync(volume: Volume, batch: Sequence[Work], call: Any, what: str) -> bool:

@@ -47,6 +47,7 @@ class LocalOptions:
     direct_bytes_min: int = DIRECT_BYTES_MIN  # Smaller files always go through the page cache.
     writers_max: int = 4
     readers_max: int = 4
+    syncs_max: int = 1  # Folders that are synced at once; 1: one by one, in the order of names.
     look_every_s: float = 5.0  # After its disk: still there, still that one, how much room.
 
 
@@ -58,6 +59,9 @@ class LocalStore:
         self._release = release
         self._callbacks: list[Damaged] = []
         loop = asyncio.get_running_loop()
+        self._syncers = ThreadPoolExecutor(options.syncs_max, thread_name_prefix="sync")
+        if options.syncs_max > 1:
+            self._volume.syncs_at_once = self._syncers
         self._committer = Committer(self._volume, loop, self._tell, options.look_every_s)
         self._writers = Writers(
             self._volume, self._committer, loop, options.writers_max, options.direct_bytes_min
@@ -221,6 +225,7 @@ class LocalStore:
 
     def _stop(self) -> None:
         self._committer.stop()
+        self._syncers.shutdown()
         self._readers.shutdown()
         self._volume.index.close()
         self._volume.journal.close()
@@ -277,13 +282,13 @@ class LocalStore:
                 return busy(volume, why)
             readable = kind is not Blame.FORBIDDEN
         inode = file.inode if file is not None else None
-        if isinstance(error, FileNotFoundError):
+        if gone := isinstance(error, FileNotFoundError):
             why = "its file is gone"
         try:
-            await self._committer.do(Expel(held, why, inode=inode, readable=readable))
+            await self._committer.do(Expel(held, why, inode=inode, gone=gone, readable=readable))
         except McError as failed:
             return failed
-        if isinstance(error, FileNotFoundError):
+        if gone:
             return refusals.not_found(held.chunk_id, volume, ", its file is gone")
         return refusals.damaged(held.chunk_id, volume, why)
 

@@ -1,6 +1,7 @@
 """What all parts of one local volume share, and how their moves touch the disk."""
 
 from collections.abc import Callable
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
 from nodeagent.store.contract import FRESH_S, Evidence, Held
@@ -28,6 +29,7 @@ class Volume:
     pins: Pins = field(default_factory=Pins)
     table: Table = field(default_factory=Table)
     unsynced: set[str] = field(default_factory=set)  # Shelves whose names were only read so far.
+    syncs_at_once: Executor | None = None  # None: folders are synced one by one.
     device: int = 0
     pins_lost: int = 0  # Lines of the journal that did not read, beside a torn end.
 

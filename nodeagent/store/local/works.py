@@ -225,20 +225,24 @@ class Expel(Work):
     """A chunk that cannot be read as it must leaves the living: to quarantine, if it is a file.
 
     `inode` is of the file that was read: one that has come in its place since is left alone.
+    Without one its open failed: it is `gone`, or not `readable`.
     """
 
     writes = False
 
-    def __init__(self, held: Held, why: str, *, inode: int | None, readable: bool) -> None:
+    def __init__(
+        self, held: Held, why: str, *, inode: int | None, gone: bool, readable: bool
+    ) -> None:
         super().__init__(chunks=[held.chunk_id])
         self._held = held
         self._why = why
         self._inode = inode
+        self._gone = gone
         self._readable = readable
 
     def move(self, volume: Volume) -> None:
         held = volume.table.living(self._held.chunk_id)
-        if held is None:
+        if held is None or held.stored_unix_s != self._held.stored_unix_s:
             return
         path = volume.paths.chunk(held.chunk_id)
         try:
@@ -247,23 +251,23 @@ class Expel(Work):
             _check_volume(volume)
             _lose(volume, held, self, self._why)
             return
-        if self._inode is not None and found.inode != self._inode:
+        if self._gone or (self._inode is not None and found.inode != self._inode):
             return
         if found.kind is not Kind.FILE or not self._readable:
             volume.table.mark_foreign(path, self._why)
         elif volume.condition.is_writable:
-            self._quarantine(volume, held, path)
+            self._quarantine(volume, held.chunk_id, found.size_bytes, path)
         _lose(volume, held, self, self._why)
 
-    def _quarantine(self, volume: Volume, held: Held, path: str) -> None:
+    def _quarantine(self, volume: Volume, chunk_id: bytes, file_bytes: int, path: str) -> None:
         try:
-            volume.quarantine(held.chunk_id, held.file_bytes, path, self._why)
+            volume.quarantine(chunk_id, file_bytes, path, self._why)
         except OSError as error:
             # It must not be served, wherever its file is.
             volume.condition.judge(error, "a damaged chunk cannot be put aside")
             return
         self.into.add(volume.paths.quarantine)
-        self.out_of.add(volume.paths.shelf(held.chunk_id))
+        self.out_of.add(volume.paths.shelf(chunk_id))
 
 
 def _revive(volume: Volume, binned: Binned, work: Work) -> Held | None:

@@ -1,5 +1,6 @@
 """A store under test, its clock, and what happens to its medium behind its back; small chunks."""
 
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -42,6 +43,12 @@ def chunk_of(number: int, frames: int = 3) -> Chunk:
     """Chunks of different numbers have different ids."""
     plain = number.to_bytes(8, "big") * (FRAME // 8) * frames
     return seal(plain[:-5], salt=blake3(plain).digest())
+
+
+def large_chunk(size_bytes: int) -> Chunk:
+    """Of about that size, in frames as writers make them."""
+    plain = os.urandom(1 << 20) * (size_bytes // (1 << 20)) + bytes(size_bytes % (1 << 20))
+    return seal(plain, salt=blake3(plain).digest(), frame_bytes=1 << 20)
 
 
 async def put(store: Store, chunk: Chunk, pin: Pin | None = JOB) -> Committed:

@@ -7,21 +7,8 @@ import pytest
 
 from nodeagent.store.local.store import LocalOptions, LocalStore
 from tests.unit.store.conformance import Conformance
+from tests.unit.store.local_world import OPTIONS, path_of, spoil
 from tests.unit.store.store_world import Clock, World
-
-OPTIONS = LocalOptions(write="buffered", reserve_bytes=0)
-
-
-def path_of(folder: Path, chunk_id: bytes) -> Path:
-    return folder / "chunks" / chunk_id.hex()[:2] / f"{chunk_id.hex()}.chunk"
-
-
-def spoil(path: Path, offset: int) -> None:
-    with path.open("r+b") as file:
-        file.seek(offset)
-        old = file.read(1)
-        file.seek(offset)
-        file.write(bytes([old[0] ^ 1]))
 
 
 class LocalConformance(Conformance):
