@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mcctl import membership, reach, show, watching
+from mcctl import membership, reach, show, volumes, watching
 from mcctl.cli import run_async
 from mcctl.show import Cell, Table
 from multicloud.errors import McError
@@ -38,7 +38,9 @@ def nodes(
 def show_node(name: Annotated[str, typer.Argument(metavar="NODE", help="Name or id.")]) -> None:
     """One node in full."""
     found = run_async(_node(name))
-    show.emit(found)
+    rest = {key: value for key, value in found.items() if key != "volumes"}
+    kept = [volumes.table(found["volumes"])] if found["volumes"] else []
+    show.emit(found, [show.table_of(rest), *kept])
 
 
 async def _nodes() -> list[reach.Seen]:
@@ -61,6 +63,7 @@ async def _node(name: str) -> dict[str, Any]:
             found = reach.with_missing([answer.node], client.context.endpoints)
             found = [one for one in found if one.node.facts.id == answer.node.facts.id]
         (seen,) = await reach.measured(found[:1])
+        kept = await volumes.volumes_of(client, seen.node)
     facts = seen.node.facts
     endpoints = [{"network": e.network, "api": e.api, "watch": e.watch} for e in facts.endpoints]
     return {
@@ -70,6 +73,7 @@ async def _node(name: str) -> dict[str, Any]:
         "generation": facts.generation,
         "revision": facts.revision,
         "format_level_max": facts.format_level_max,
+        "volumes": kept,
     }
 
 
