@@ -243,9 +243,9 @@ def test_the_samples_of_all_ranges_are_the_samples_of_the_archive(form: int, tar
         ("d/b", {"jpg": b""}),
         (LONG, {"seg.png": b"p" * 513, "json": b"{}"}),
         ("ünï", {"txt": b"u"}),
-        ("readme", {"data": b"r"}),
+        ("readme", {"__data__": b"r"}),
     ]
-    assert key_and_kind("x/.hidden") == ("x/.hidden", "data")
+    assert key_and_kind("x/.hidden") == ("x/.hidden", "__data__")
 
 
 def test_a_sparse_member_is_unpacked_and_links_are_told() -> None:

@@ -67,8 +67,10 @@ def parse(tree: Mapping[str, Any]) -> tuple[Pipeline, list[Fault]]:
         )
     if chosen == "raw" and output.format != "same":
         faults.add(("output", "format"), "raw bytes keep their format: it is `same`")
-    if output.format in ("parquet", "tar") and output.compression == "gzip":
-        faults.add(("output", "compression"), f"{output.format} takes auto, none or zstd")
+    if output.format == "same" and output.compression != "auto":
+        faults.add(("output", "compression"), "a file that keeps its path keeps its compression")
+    if output.format == "parquet" and output.compression == "gzip":
+        faults.add(("output", "compression"), "parquet takes auto, none or zstd")
     return Pipeline(chosen, csv, steps, output), faults.found
 
 

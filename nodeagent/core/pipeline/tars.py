@@ -14,7 +14,7 @@ from nodeagent.core.pipeline.source import Source, broken
 
 BLOCK = 512
 READ_AHEAD_BYTES = 1 << 16
-NAMELESS = "data"  # The column of a file whose name has no dot.
+NAMELESS = "__data__"  # The column of a file whose name has no dot.
 NOT_DATA = {
     tarfile.SYMTYPE: "a symbolic link",
     tarfile.LNKTYPE: "a hard link",

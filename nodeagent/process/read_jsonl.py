@@ -1,0 +1,190 @@
+"""Lines of JSON to frames: Arrow reads a whole block at once; only where it will not is it asked
+which lines it minds, so that good records never suffer from bad ones.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.json
+
+from nodeagent.core.pipeline.lines import Block, Found, TooLong
+from nodeagent.process.chunk import RECORD_SHOWN_BYTES_MAX, Bad, Chunk, ReadChunk
+from nodeagent.process.json_types import infer, misfit
+
+BOM = b"\xef\xbb\xbf"
+EXACT_INTEGER_MAX = float(1 << 53)  # Beyond it a float64 may not be the integer that was written.
+
+
+def read_jsonl(
+    found: Iterable[Found], path: str, begin: int, schema: pa.Schema | None
+) -> Iterator[ReadChunk]:
+    """One chunk for each block. `schema` is what the first step asks for, as JSON has it."""
+    for one in found:
+        if isinstance(one, TooLong):
+            empty = Chunk(_frame([], schema), _offsets([]), path, begin)
+            why = f"is longer ({one.size_bytes} bytes) than a record may be"
+            yield ReadChunk(empty, [Bad(one.offset_bytes, why, one.start)])
+        else:
+            yield _read(one, path, begin, schema)
+
+
+def _read(block: Block, path: str, begin: int, schema: pa.Schema | None) -> ReadChunk:
+    lines, offsets = _lines(block)
+    unread: list[Bad] = []
+    misfits: list[Bad] = []
+    table = _whole(lines, schema)
+    if table is None:
+        asked = schema
+        if asked is None:
+            asked = infer(map(_loaded, lines))
+        for at in _refused(lines, asked):
+            unread_why, why = _reason(lines[at], asked)
+            bad = Bad(offsets[at], unread_why or why, lines[at][:RECORD_SHOWN_BYTES_MAX])
+            # Without a declared schema whatever cannot be read is a fault of reading.
+            (misfits if schema is not None and not unread_why else unread).append(bad)
+        gone = {bad.offset_bytes for bad in (*unread, *misfits)}
+        kept = [at for at, offset in enumerate(offsets) if offset not in gone]
+        lines, offsets = [lines[at] for at in kept], [offsets[at] for at in kept]
+        table = _strict(lines, asked)
+        assert table is not None, "each of the lines was read"
+    chunk = Chunk(_to_frame(table, len(lines)), _offsets(offsets), path, begin)
+    return ReadChunk(chunk, unread, misfits)
+
+
+def _lines(block: Block) -> tuple[list[bytes], list[int]]:
+    """Lines that hold something, without their ends, and where each begins."""
+    lines: list[bytes] = []
+    offsets: list[int] = []
+    at = block.offset_bytes
+    for line in block.data.split(b"\n"):
+        text = line.strip(b" \t\r")
+        if at == 0:
+            text = text.removeprefix(BOM)
+        if text:
+            lines.append(text)
+            offsets.append(at)
+        at += len(line) + 1
+    return lines, offsets
+
+
+def _whole(lines: list[bytes], schema: pa.Schema | None) -> pa.Table | None:
+    """All of them at once; None when one of them is not as it should be."""
+    table = _strict(lines, schema)
+    if table is None:
+        return None
+    if texts := _dates_as_text(table.schema, schema):
+        # Arrow takes what looks like a date for one; here a text stays the text it is.
+        table = _strict(lines, texts)
+    if schema is None and table is not None and _may_have_lost_digits(table):
+        return None
+    return table
+
+
+def _strict(lines: list[bytes], schema: pa.Schema | None) -> pa.Table | None:
+    if not lines:
+        return _frame([], schema).to_arrow()
+    # So no object spans lines, and two on one line show as a record too many.
+    if not all(line[0] == 0x7B and line[-1] == 0x7D for line in lines):
+        return None
+    data = b"\n".join(lines)
+    try:
+        data.decode()
+        table = pyarrow.json.read_json(
+            pa.BufferReader(data),
+            read_options=pyarrow.json.ReadOptions(use_threads=False, block_size=len(data) + 1),
+            parse_options=pyarrow.json.ParseOptions(
+                explicit_schema=schema, unexpected_field_behavior="infer"
+            ),
+        )
+    except (pa.ArrowException, UnicodeDecodeError):
+        return None
+    return table if table.num_rows == len(lines) else None
+
+
+def _refused(lines: list[bytes], schema: pa.Schema) -> list[int]:
+    """Which lines Arrow does not read as `schema`, by halving: few bad ones cost little."""
+    refused: list[int] = []
+    waiting = [(0, len(lines))]
+    while waiting:
+        first, end = waiting.pop()
+        if first == end or _strict_only(lines[first:end], schema):
+            continue
+        if end - first == 1:
+            refused.append(first)
+        else:
+            middle = (first + end) // 2
+            waiting += [(middle, end), (first, middle)]
+    return refused
+
+
+def _strict_only(lines: list[bytes], schema: pa.Schema) -> bool:
+    return _strict(lines, schema) is not None
+
+
+def _dates_as_text(found: pa.Schema, schema: pa.Schema | None) -> pa.Schema | None:
+    """A schema that reads inferred timestamps as the texts they were; None when there is none."""
+    fields = [pa.field(field.name, _texts(field.type)) for field in found]
+    return None if pa.schema(fields) == found.remove_metadata() else pa.schema(fields)
+
+
+def _texts(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_timestamp(kind):
+        return pa.string()
+    if pa.types.is_list(kind):
+        return pa.list_(_texts(kind.value_type))
+    if pa.types.is_struct(kind):
+        return pa.struct([pa.field(f.name, _texts(f.type)) for f in kind])
+    return kind
+
+
+def _may_have_lost_digits(table: pa.Table) -> bool:
+    """Whether an integer too long for its type may have become a float."""
+    frame = pl.from_arrow(table)
+    assert isinstance(frame, pl.DataFrame)
+    return any(
+        bool((series.abs() >= EXACT_INTEGER_MAX).any())
+        for series in frame.select(pl.selectors.float()).iter_columns()
+    )
+
+
+def _loaded(line: bytes) -> Any:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _reason(line: bytes, schema: pa.Schema) -> tuple[str, str]:
+    """Why it is no record at all, or else why it does not fit."""
+    try:
+        value = json.loads(line)
+    except UnicodeDecodeError:
+        return "is not UTF-8", ""
+    except ValueError as error:
+        return f"is not JSON: {error}", ""
+    except RecursionError:
+        return "is nested too deeply", ""
+    if not isinstance(value, dict):
+        return f"is JSON but no object: {type(value).__name__}", ""
+    return "", misfit(value, schema) or "has a value that cannot be stored, or a field twice"
+
+
+def _to_frame(table: pa.Table, height: int) -> pl.DataFrame:
+    if not table.num_columns:
+        return pl.DataFrame(height=height)
+    frame = pl.from_arrow(table)
+    assert isinstance(frame, pl.DataFrame)
+    return frame
+
+
+def _frame(rows: list[dict[str, Any]], schema: pa.Schema | None) -> pl.DataFrame:
+    frame = pl.from_arrow((schema or pa.schema([])).empty_table())
+    assert isinstance(frame, pl.DataFrame)
+    return frame
+
+
+def _offsets(offsets: list[int]) -> pl.Series:
+    return pl.Series(offsets, dtype=pl.UInt64)
