@@ -58,7 +58,8 @@ class Answers(Generic[T]):
             async with asyncio.timeout(self._quiet_s):
                 await self._came.wait()
         except TimeoutError:
-            self.say(self._alive())
+            if not self._waiting:
+                self.say(self._alive())
 
 
 async def _awaited(work: Callable[[], Awaitable[None]]) -> None:

@@ -14,6 +14,7 @@ from multicloud.status import decode
 from multicloud.v1 import chunk_pb2
 from nodeagent.wire import writing
 from nodeagent.wire.facts import Fact, from_message
+from nodeagent.wire.flow import first_of
 from nodeagent.wire.parts import Part, Parts, frame_part, header_part, trailer_part
 from tests.support.chunks import Chunk
 from tests.support.nodes import Running, channel
@@ -104,13 +105,17 @@ class Sending:
 
 @asynccontextmanager
 async def sending(node: Running, who: Credentials) -> AsyncIterator[Sending]:
-    async with channel(node, who) as opened:
-        method: grpc.aio.StreamStreamMultiCallable[bytes, chunk_pb2.PutChunkResponse]
-        method = opened.stream_stream(
-            PUT, response_deserializer=chunk_pb2.PutChunkResponse.FromString
-        )
-        one = Sending(method())
-        await one.call.wait_for_connection()
+    async with channel(node, who) as opened, sending_on(opened) as one:
+        yield one
+
+
+@asynccontextmanager
+async def sending_on(opened: grpc.aio.Channel) -> AsyncIterator[Sending]:
+    method: grpc.aio.StreamStreamMultiCallable[bytes, chunk_pb2.PutChunkResponse]
+    method = opened.stream_stream(PUT, response_deserializer=chunk_pb2.PutChunkResponse.FromString)
+    one = Sending(method())
+    await one.call.wait_for_connection()
+    try:
         async with asyncio.TaskGroup() as group:
             hearing = group.create_task(one.hear())
             try:
@@ -118,6 +123,8 @@ async def sending(node: Running, who: Credentials) -> AsyncIterator[Sending]:
             finally:
                 one.call.cancel()
                 hearing.cancel()
+    except BaseExceptionGroup as failed:
+        raise first_of(failed) from failed
 
 
 async def put(
@@ -130,9 +137,9 @@ async def put(
         return await one.end()
 
 
-async def put_raw(node: Running, who: Credentials, messages: Sequence[bytes]) -> list[Fact]:
+async def put_raw(opened: grpc.aio.Channel, messages: Sequence[bytes]) -> list[Fact]:
     """These very messages, with no thought for credit."""
-    async with sending(node, who) as one:
+    async with sending_on(opened) as one:
         for message in messages:
             await one.send(message)
         return await one.end()
