@@ -1,7 +1,8 @@
 """A chunk that is sealed while it is sent: each part goes out as soon as it is made."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 
 from nodeagent.core.chunk.codec import coded_bytes_max
 from nodeagent.core.chunk.envelope import Bytes, parse
@@ -10,7 +11,7 @@ from nodeagent.core.chunk.layout import TRAILER_BYTES_MAX
 from nodeagent.core.chunk.seal import TAG_BYTES, Sealed, Sealer
 from nodeagent.wire.parts import Part, Parts, frame_part, header_part, trailer_part
 
-Plain = Callable[[], AsyncIterator[Bytes]]
+Plain = Callable[[], AsyncGenerator[Bytes, None]]
 
 
 class Sealing:
@@ -27,9 +28,10 @@ class Sealing:
         self.sealed = None
         sealer = self._sealer()
         yield header_part(sealer.header)
-        async for data in self._plain():
-            for part in await asyncio.to_thread(_frames, sealer, data):
-                yield part
+        async with aclosing(self._plain()) as plain:
+            async for data in plain:
+                for part in await asyncio.to_thread(_frames, sealer, data):
+                    yield part
         sealed = await asyncio.to_thread(sealer.finish, self._records)
         frame = sealed.frame
         yield frame_part(frame.index, frame.data, frame.leaf)

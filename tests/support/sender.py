@@ -6,7 +6,7 @@ import asyncio
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from random import Random
@@ -138,7 +138,7 @@ class Sender:
         *,
         policy: Policy | None = None,
         source: Domain | None = None,
-        plain_of: Callable[[], AsyncIterator[bytes]] | None = None,
+        plain_of: Callable[[], AsyncGenerator[bytes, None]] | None = None,
     ) -> Delivered:
         """One chunk, by an election as the brain holds it."""
         size_bytes = sealed_bytes_max(len(plain))
@@ -164,7 +164,7 @@ class Sender:
         self.safe[done.chunk_id] = done
 
 
-async def pieces(plain: bytes, every_s: float = 0.0) -> AsyncIterator[bytes]:
+async def pieces(plain: bytes, every_s: float = 0.0) -> AsyncGenerator[bytes, None]:
     """As a source gives them, at its pace."""
     for start in range(0, len(plain), PIECE_BYTES):
         yield plain[start : start + PIECE_BYTES]

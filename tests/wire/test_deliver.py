@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack
 
 import pytest
@@ -87,7 +87,7 @@ def setting(nodes: list[Running], *, source: bool) -> tuple[Running, Election]:
 
 
 def sealing() -> Sealing:
-    async def plain() -> AsyncIterator[bytes]:
+    async def plain() -> AsyncGenerator[bytes, None]:
         for start in range(0, len(PLAIN), 500_000):
             yield PLAIN[start : start + 500_000]
 
