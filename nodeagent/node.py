@@ -142,6 +142,7 @@ class Node:
             Peers(self.identity.cluster, self.identity.client_credentials, spawn),
             self._api_address,
             self._cloud_of,
+            self._round_s_of,
             lambda: self.live.current.limits,
             watcher,
         )
@@ -300,6 +301,10 @@ class Node:
     def _api_address(self, node: NodeId) -> str:
         peer = self.roster.peers.get(node)
         return address_of(self.live.current, self.roster.own, peer) if peer else ""
+
+    def _round_s_of(self, node: NodeId) -> float | None:
+        peer = self.roster.peers.get(node)
+        return peer.rtt_ms / 1000 if peer and peer.rtts_ms else None
 
     def _cloud_of(self, node: NodeId) -> str:
         peer = self.roster.peers.get(node)

@@ -24,13 +24,14 @@ class Peers:
     cluster: str
     credentials: Callable[[], Credentials]
     spawn: Callable[[Coroutine[None, None, None]], object]
-    _channels: dict[tuple[str, str], grpc.aio.Channel] = field(default_factory=dict)
+    _channels: dict[tuple[str, str, int], grpc.aio.Channel] = field(default_factory=dict)
 
     def dns_name(self, node_id: str) -> str:
         return Identity(self.cluster, "node", node_id).dns_name
 
-    def channel(self, node_id: str, address: str) -> grpc.aio.Channel:
-        key = (node_id, address)
+    def channel(self, node_id: str, address: str, lane: int = 0) -> grpc.aio.Channel:
+        """Each lane is a connection of its own."""
+        key = (node_id, address, lane)
         if key not in self._channels:
             self._channels[key] = open_channel(address, self.dns_name(node_id), self.credentials())
         return self._channels[key]
@@ -52,6 +53,12 @@ class Peers:
         """After a new certificate: new calls take new channels, open ones may finish."""
         old, self._channels = self._channels, {}
         for channel in old.values():
+            self.spawn(channel.close(OLD_CHANNEL_GRACE_S))
+
+    def drop(self, node_id: str, address: str, lane: int) -> None:
+        """Nobody uses that channel."""
+        channel = self._channels.pop((node_id, address, lane), None)
+        if channel is not None:
             self.spawn(channel.close(OLD_CHANNEL_GRACE_S))
 
     async def close(self) -> None:

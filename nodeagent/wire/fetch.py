@@ -16,7 +16,7 @@ from nodeagent.core.chunk.envelope import Envelope, damage, parse
 from nodeagent.core.window import Window
 from nodeagent.telemetry import inject, traceparent
 from nodeagent.wire.budget import Lease
-from nodeagent.wire.ground import Ground
+from nodeagent.wire.ground import Ground, Lane
 
 GET = "/multicloud.v1.ChunkService/GetChunk"
 Call = grpc.aio.StreamStreamCall[chunk_pb2.GetChunkRequest, chunk_pb2.GetChunkResponse]
@@ -32,6 +32,7 @@ class Fetching:
     _ground: Ground
     _node: str
     _call: Call
+    _lane: Lane
     _lease: Lease
     _window: Window
     bytes_read: int = field(default=0)
@@ -55,6 +56,7 @@ class Fetching:
             window.arrive(len(data), clock_s())
             self.envelope.check_frame(index, data)
             self.bytes_read += len(data)
+            self._lane.moved(len(data))
             yield data
             window.take(len(data))
             wanted = window.wanted_bytes(clock_s())
@@ -80,10 +82,14 @@ async def fetch(
     ground: Ground, node: str, chunk_id: bytes, first_frame: int = 0, count: int = 0
 ) -> AsyncIterator[Fetching]:
     """`count` frames from that one on, 0: to the end. DAMAGE when the node sends anything else."""
-    with ground.budget.lease(node) as lease, ground.watcher.span("chunk.fetch", peer=node) as span:
+    with (
+        ground.budget.lease(node) as lease,
+        ground.links.stream(node) as lane,
+        ground.watcher.span("chunk.fetch", peer=node) as span,
+    ):
         method: grpc.aio.StreamStreamMultiCallable[
             chunk_pb2.GetChunkRequest, chunk_pb2.GetChunkResponse
-        ] = ground.links.bulk(node).stream_stream(
+        ] = lane.channel.stream_stream(
             GET,
             request_serializer=_serialized,
             response_deserializer=chunk_pb2.GetChunkResponse.FromString,
@@ -107,6 +113,7 @@ async def fetch(
                 ground,
                 node,
                 call,
+                lane,
                 lease,
                 window,
             )

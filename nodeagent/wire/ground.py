@@ -11,11 +11,27 @@ import grpc
 from nodeagent.wire import budget
 
 
+class Lane(Protocol):
+    """Where one stream goes; it is told what the stream moves."""
+
+    @property
+    def channel(self) -> grpc.aio.Channel: ...
+    @property
+    def moved(self) -> Callable[[int], None]: ...
+
+
 class Links(Protocol):
-    """Connections for data, apart from those of the control calls."""
+    """Connections for data, apart from those of the control calls.
+
+    NODE_UNKNOWN when no address of the node is known.
+    """
 
     def bulk(self, node_id: str) -> grpc.aio.Channel:
-        """NODE_UNKNOWN or UNREACHABLE when no address of it is known."""
+        """For a call that moves little."""
+        ...
+
+    def stream(self, node_id: str) -> AbstractContextManager[Lane]:
+        """For a stream of data, as long as it is open."""
         ...
 
 

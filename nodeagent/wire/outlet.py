@@ -15,7 +15,7 @@ from nodeagent.telemetry import inject
 from nodeagent.wire import writing
 from nodeagent.wire.facts import Ledger, from_message
 from nodeagent.wire.flow import Branch, first_of
-from nodeagent.wire.ground import Ground
+from nodeagent.wire.ground import Ground, Lane
 from nodeagent.wire.parts import Kind
 from nodeagent.wire.tree import nodes_of
 
@@ -84,24 +84,28 @@ class Outlet:
             watcher.observe("mc.wire.credit.wait", self._waited_s)
 
     async def _pass_on(self, branch: Branch, traceparent: str) -> None:
+        with self._ground.links.stream(self.node) as lane:
+            await self._over(lane, branch, traceparent)
+        open_ = self._ledger.open & {self.node, *self._beyond}
+        if open_:
+            raise McError("FAILED", f"{self.node} ended the put without a word of it")
+
+    async def _over(self, lane: Lane, branch: Branch, traceparent: str) -> None:
         method: grpc.aio.StreamStreamMultiCallable[bytes, chunk_pb2.PutChunkResponse]
-        method = self._ground.links.bulk(self.node).stream_stream(
+        method = lane.channel.stream_stream(
             PUT, response_deserializer=chunk_pb2.PutChunkResponse.FromString
         )
         call = method(metadata=inject())
         try:
             await self._begin(call, traceparent)
             async with asyncio.TaskGroup() as group:
-                sending = group.create_task(self._send(call, branch))
+                sending = group.create_task(self._send(call, lane, branch))
                 await self._listen(call)
                 sending.cancel()
         except BaseExceptionGroup as failed:
             raise first_of(failed) from failed
         finally:
             call.cancel()
-        open_ = self._ledger.open & {self.node, *self._beyond}
-        if open_:
-            raise McError("FAILED", f"{self.node} ended the put without a word of it")
 
     async def _begin(self, call: Call, traceparent: str) -> None:
         """The other side lets the stream in, or is out of reach."""
@@ -123,7 +127,7 @@ class Outlet:
             said = f"{self.node} let no stream in for {reach_s:g} s"
             raise McError("UNREACHABLE", said) from error
 
-    async def _send(self, call: Call, branch: Branch) -> None:
+    async def _send(self, call: Call, lane: Lane, branch: Branch) -> None:
         clock_s = self._ground.clock_s
         stall_s = self._ground.limits().stream_stall_s
         try:
@@ -136,6 +140,7 @@ class Outlet:
                     if not await writing.write(call, part.raw):
                         return  # Whoever listens to it learns why.
                 self._sent_bytes += part.cost_bytes
+                lane.moved(part.cost_bytes)
                 if part.kind is Kind.TRAILER:
                     await writing.done(call)
                     return

@@ -13,7 +13,7 @@ from nodeagent.store.volumes import Volumes
 from nodeagent.wire.budget import Budget
 from nodeagent.wire.client import ChunkClient
 from nodeagent.wire.ground import Ground, Limits, Watcher
-from nodeagent.wire.links import PeerLinks
+from nodeagent.wire.lanes import Lanes
 from nodeagent.wire.service import ChunkService
 
 LOOK_EVERY_S = 0.5
@@ -35,12 +35,13 @@ class DataPlane:
         peers: Peers,
         address_of: Callable[[str], str],
         cloud_of: Callable[[str], str],
+        round_s_of: Callable[[str], float | None],
         limits: Callable[[], Limits],
         watcher: Watcher,
     ) -> None:
         self.store, self.peers = store, peers
         self.budget = Budget(limits)
-        links = PeerLinks(peers, address_of)
+        links = Lanes(peers, address_of, round_s_of)
         self.ground = Ground(node, links, self.budget, limits, watcher, cloud_of)
         self.client = ChunkClient(links)
         self.service = ChunkService(self.ground, store)

@@ -38,7 +38,7 @@ from nodeagent.wire.client import ChunkClient
 from nodeagent.wire.deliver import Delivered, Deliverer
 from nodeagent.wire.electing import Electing
 from nodeagent.wire.ground import Ground
-from nodeagent.wire.links import PeerLinks
+from nodeagent.wire.lanes import Lanes
 from nodeagent.wire.outlet import Terms
 from nodeagent.wire.sealing import Sealing, sealed_bytes_max
 
@@ -187,6 +187,7 @@ async def sending(
     patience: Patience | None = None,
     limits: Mapping[str, Any] | None = None,
     seed: int | None = None,
+    round_s: float | None = 0.0,  # To every node: near. None: not known, as with far ones.
 ) -> AsyncIterator[Sender]:
     """A sender beside the cluster, as long as the block lasts."""
     node = new_node_id()
@@ -196,7 +197,7 @@ async def sending(
     bounds = Limits(**(limits or {}))
     async with asyncio.TaskGroup() as group:
         peers = Peers(folder.cluster, lambda: shown, group.create_task)
-        links = PeerLinks(peers, members.address)
+        links = Lanes(peers, members.address, lambda _: round_s)
         budget = Budget(lambda: bounds)
         ground = Ground(node, links, budget, lambda: bounds, Silent(), lambda _: "")
         electing = Electing(members, regions.load())
