@@ -123,6 +123,7 @@ async def test_a_chunk_is_acked_and_then_safe_where_the_brain_wanted_it(
         on_safe=lambda done: told.append(("safe", done)),
     )
     done.demand_safe()
+    assert done.reached.failures == ()
     assert [what for what, _ in told] == ["acked", "safe"]
     assert {copy.node for copy in done.reached.copies} == {s.node for s in election.targets}
     assert await holders(five, done.chunk_id) == {s.node for s in election.targets}
