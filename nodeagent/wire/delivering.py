@@ -243,6 +243,8 @@ def _presence(node: NodeId, member: Member | None) -> Sequence[Event]:
         return (Away(node, "it is no member"),)
     if member.knowing is Knowing.REMOVED:
         return Seen(node, frozenset()), Away(node, "it was removed")
+    if member.knowing is Knowing.UNREACHABLE:
+        return ()  # Too few are left to judge; the stream to it tells more.
     if member.knowing in _HERE:
         return (Seen(node, _volumes(member)),)
     return (Away(node, f"it is {member.knowing.name.lower()}"),)

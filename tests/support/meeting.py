@@ -9,6 +9,9 @@ from nodeagent.store.volumes import Volumes
 from tests.support.nodes import Place, Running, make_place, running, until
 from tests.support.people import People
 
+# They share one loop with the test, and nobody here dies: silence is load.
+CALM = {"probe_s": 3.0, "suspect_s": 7.5, "silent_s": 20.0}
+
 
 async def meeting(
     stack: AsyncExitStack,
@@ -24,7 +27,8 @@ async def meeting(
     for number in range(1, count + 1):
         known = [node.address for node in nodes]
         join = {"peers": known, "greet_every_s": 0.2, "greet_timeout_s": 1.0}
-        place = make_place(people, folder, number, {"join": join, "limits": limits or {}})
+        sections = {"join": join, "limits": limits or {}, "watch": CALM}
+        place = make_place(people, folder, number, sections)
         nodes.append(await stack.enter_async_context(running(place, store(place), on_disk=on_disk)))
     await until(lambda: all(_knows(a, b) for a in nodes for b in nodes if a is not b), 30)
     return nodes
