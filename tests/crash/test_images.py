@@ -25,11 +25,11 @@ WEAKENS = (Word.ASK_TRASH, Word.ASK_PURGE, Word.ASK_UNPIN)
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 async def test_images_of_a_disk_under_load_have_all_that_was_told(
-    tmp_path: Path, tally: Found
+    quick_folder: Path, tally: Found
 ) -> None:
     if why := images.why_not():
         pytest.skip(why)
-    found = await search(tmp_path, IMAGES)
+    found = await search(quick_folder / "sound", IMAGES)
     tally.count += found.count
     assert not found.wrong, found.wrong[:20]
     assert found.count["images"] == IMAGES
@@ -37,15 +37,16 @@ async def test_images_of_a_disk_under_load_have_all_that_was_told(
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-async def test_images_show_a_store_that_does_not_sync(tmp_path: Path) -> None:
+async def test_images_show_a_store_that_does_not_sync(quick_folder: Path) -> None:
     if why := images.why_not():
         pytest.skip(why)
-    assert (await search(tmp_path, IMAGES, "no datasync")).wrong
+    assert (await search(quick_folder / "bug", IMAGES, "no datasync")).wrong
 
 
 async def search(folder: Path, count: int, bug: str = "") -> Found:
     """Until something is wrong, or so many images were judged."""
     found, files = Found(), Files()
+    folder.mkdir()
     for number, cut in enumerate(images.cuts(folder, count, PAUSE_S, bug)):
         owed = Owed()
         for fact in [*cut.before, *(fact for fact in cut.after if fact.word in WEAKENS)]:
