@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from multicloud.errors import McError
-from nodeagent.store.local.blame import words
+from nodeagent.store.local.blame import Blame, blame, words
 from nodeagent.store.local.files import Files, Kind
 from nodeagent.store.local.layout import SHELVES, Paths
 
@@ -93,6 +93,7 @@ def _create(files: Files, paths: Paths, identity: Identity) -> Identity:
         _make(files, folder)
     files.sync_folder(paths.chunks)
     files.sync_folder(paths.folder)
+    _sync_way(files, paths.folder)
     record = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
@@ -101,6 +102,20 @@ def _create(files: Files, paths: Paths, identity: Identity) -> Identity:
     }
     write_whole(files, paths.identity, json.dumps(record, indent=1).encode() + b"\n", paths.folder)
     return identity
+
+
+def _sync_way(files: Files, folder: str) -> None:
+    """The names that lead to the folder, as far as they are on its disk: it may be new itself."""
+    folder = os.path.abspath(folder)
+    device = files.stat(folder).device
+    while (parent := os.path.dirname(folder)) != folder and files.stat(parent).device == device:
+        try:
+            files.sync_folder(parent)
+        except OSError as error:
+            # A folder that we may not open is none that we have made anything in.
+            if blame(error) is not Blame.FORBIDDEN:
+                raise
+        folder = parent
 
 
 def write_whole(files: Files, path: str, data: bytes, folder: str) -> None:
