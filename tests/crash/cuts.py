@@ -51,13 +51,13 @@ class _View:
     """A state while it is made up. What it shares with others it copies before it changes it."""
 
     names: dict[str, int]  # Files, by path.
-    folders: frozenset[str]
+    folders: set[str]
     data: dict[int, bytearray]
     own: set[int] = field(default_factory=set)  # Inodes whose bytes are no longer shared.
-    cut_off: bool = False  # Folders came one by one: some may hang on one that did not.
+    came: list[str] = field(default_factory=list)  # New folders: some may hang on none.
 
     def copy(self) -> "_View":
-        return _View(dict(self.names), self.folders, dict(self.data))
+        return _View(dict(self.names), set(self.folders), dict(self.data))
 
     def of(self, inode: int) -> bytearray:
         if inode not in self.own:
@@ -67,18 +67,17 @@ class _View:
 
     def tree(self) -> Tree:
         folders = self.folders
-        if self.cut_off:
-            kept = {""}
-            for folder in sorted(folders - {""}):
-                if split(folder)[0] in kept:
-                    kept.add(folder)
-            folders = frozenset(kept)
+        if any(split(folder)[0] not in folders for folder in self.came):
+            folders = {""}
+            for folder in sorted(self.folders - {""}):
+                if split(folder)[0] in folders:
+                    folders.add(folder)
         files = {
             path: bytes(self.data.get(inode, b""))
             for path, inode in self.names.items()
             if split(path)[0] in folders
         }
-        return Tree(files, folders)
+        return Tree(files, frozenset(folders))
 
 
 class Cut:
@@ -89,7 +88,7 @@ class Cut:
         self._free = _unforced(self._ops)
         self._start = _View(
             {path: inode for inode, path in base_inodes(base)},
-            base.folders,
+            set(base.folders),
             {inode: bytearray(base.files[path]) for inode, path in base_inodes(base)},
         )
         first = min((at for at, free in enumerate(self._free) if free), default=len(self._ops))
@@ -210,8 +209,8 @@ def _apply(
         case _ if kept is not None and not {(at, NAME), (at, SIZE)} & kept:
             return
         case Enter(folder, name, None):
-            view.folders |= {_path(folder, name)}
-            view.cut_off = True
+            view.folders.add(_path(folder, name))
+            view.came.append(_path(folder, name))
         case Enter(folder, name, int(inode)):
             view.names[_path(folder, name)] = inode
         case Leave(folder, name):

@@ -14,6 +14,7 @@ from nodeagent.core.chunk.envelope import Bytes
 from nodeagent.store.local.files import Kind, Room, Stat
 
 BLOCK_BYTES = 4096
+DEVICE, ELSEWHERE = 1, 2  # The disk, and what its root is mounted on.
 DIRECT = getattr(os, "O_DIRECT", 0)
 
 
@@ -265,19 +266,21 @@ class Disk:
             return sorted(self._names(self._of(path)))
 
     def stat(self, path: str) -> Stat:
+        if self.root.startswith(path.rstrip("/") + "/"):
+            return Stat(Kind.FOLDER, 0, ELSEWHERE, 0, 2)
         with self._lock:
             whole = self._of(path)
             if whole in self._folders:
-                return Stat(Kind.FOLDER, 0, 1, 0, 2)
+                return Stat(Kind.FOLDER, 0, DEVICE, 0, 2)
             inode = self._entry(*split(whole))
             assert inode is not None
-            return Stat(Kind.FILE, len(self._data[inode]), 1, inode + 1, 1)
+            return Stat(Kind.FILE, len(self._data[inode]), DEVICE, inode + 1, 1)
 
     def stat_open(self, fd: int) -> Stat:
         with self._lock:
             inode = self._file(fd).inode
             named = any(inode in names.values() for names in self._folders.values())
-            return Stat(Kind.FILE, len(self._data[inode]), 1, inode + 1, int(named))
+            return Stat(Kind.FILE, len(self._data[inode]), DEVICE, inode + 1, int(named))
 
     def room(self, path: str) -> Room:
         with self._lock:

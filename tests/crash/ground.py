@@ -55,7 +55,7 @@ class Ground:
             files=files,
             clock=lambda: now_s,
             new_uuid=lambda: str(uuid5(NAMESPACE_URL, volume)),
-            hold=_hold,
+            hold=lambda folder: _hold(files, folder),
             index_path=str(self._index / f"{volume or 'only'}.db"),
         )
 
@@ -74,6 +74,10 @@ class Ground:
             index.unlink()
 
 
-def _hold(folder: str) -> Callable[[], None]:
-    """Nobody else knows a modelled disk."""
+def _hold(files: Files, folder: str) -> Callable[[], None]:
+    """Makes the folder, as the real one does. Nobody else knows a modelled disk."""
+    try:
+        files.stat(folder)
+    except FileNotFoundError:
+        files.mkdir(folder)
     return lambda: None

@@ -89,7 +89,7 @@ class Points:
         """Played without faults, bugs or cuts, then closed and synced."""
         self._ground.clear()
         files: dict[bytes, bytes] = {}
-        tree = Tree({}, frozenset({"", *scene.volumes}))
+        tree = Tree()
         owed, clock_s = Owed(), NOW_S
         if scene.created:
             disk = Disk(ROOT, tree)

@@ -187,5 +187,6 @@ SCENES: Mapping[str, Scene] = {
     "evidence discarded": Scene(evidence_discarded, before=found_damaged, spoiled=True),
     "two volumes": Scene(puts_at_once, volumes=TWO),
     "first opening": Scene(put, opening=True, created=False),
+    "first opening of two volumes": Scene(puts_at_once, volumes=TWO, opening=True, created=False),
     "opening again": Scene(nothing, before=put_trash_revive, opening=True),
 }
