@@ -1,6 +1,8 @@
 """What an error of the operating system says about a volume, decided in one place."""
 
 import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import Enum
 
 
@@ -30,8 +32,23 @@ _BY_CODE = {
 }
 
 
+class SyncFailed(OSError):
+    """A sync failed, for want of room or whatever else: of its bytes or names nothing is known."""
+
+
+@contextmanager
+def syncing() -> Iterator[None]:
+    """Around syncs whose failure is judged elsewhere, among that of other calls."""
+    try:
+        yield
+    except OSError as error:
+        raise SyncFailed(error.errno, f"a sync failed: {words(error)}") from error
+
+
 def blame(error: OSError) -> Blame:
     """Whatever is not known means that the disk cannot be relied on."""
+    if isinstance(error, SyncFailed):
+        return Blame.BROKEN
     return _BY_CODE.get(error.errno or 0, Blame.BROKEN)
 
 

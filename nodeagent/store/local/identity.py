@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from multicloud.errors import McError
-from nodeagent.store.local.blame import Blame, blame, words
+from nodeagent.store.local.blame import Blame, blame, syncing, words
 from nodeagent.store.local.files import Files, Kind
 from nodeagent.store.local.layout import SHELVES, Paths
 
@@ -124,11 +124,13 @@ def write_whole(files: Files, path: str, data: bytes, folder: str) -> None:
     fd = files.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     try:
         write_all(files, fd, data, 0)
-        files.datasync(fd)
+        with syncing():
+            files.datasync(fd)
     finally:
         files.close(fd)
     files.rename(draft, path)
-    files.sync_folder(folder)
+    with syncing():
+        files.sync_folder(folder)
 
 
 def write_all(files: Files, fd: int, data: bytes | memoryview, offset_bytes: int) -> None:
