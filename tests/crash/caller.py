@@ -71,8 +71,8 @@ class Caller:
     async def trash(self, one: Chunk) -> None:
         self._note(Fact(Word.ASK_TRASH, one.id))
         try:
-            if not await self.store.trash(one.id, "the test wants it"):
-                self._note(Fact(Word.KEPT, one.id))
+            done = await self.store.trash(one.id, "the test wants it")
+            self._note(Fact(Word.TRASHED if done else Word.KEPT, one.id))
         except McError as error:
             self.refused[error.reason] += 1
 

@@ -31,7 +31,9 @@ class Kind(Enum):
 
 
 # A full disk shows where room is taken, on some file systems as late as at the sync.
-TAKES_ROOM = frozenset(("create", "pwrite", "allocate", "rename", "mkdir", "datasync"))
+TAKES_ROOM = frozenset(
+    ("create", "pwrite", "allocate", "rename", "mkdir", "datasync", "sync_folder")
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,13 @@
 a mere cache, in a real file.
 """
 
+import os
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from uuid import NAMESPACE_URL, uuid5
 
+from multicloud.errors import McError
 from nodeagent.store.local.files import Files
 from nodeagent.store.local.store import LocalOptions, LocalStore
 from nodeagent.store.volumes import Volumes
@@ -77,7 +79,8 @@ class Ground:
 def _hold(files: Files, folder: str) -> Callable[[], None]:
     """Makes the folder, as the real one does. Nobody else knows a modelled disk."""
     try:
-        files.stat(folder)
-    except FileNotFoundError:
-        files.mkdir(folder)
+        if folder != ROOT and os.path.basename(folder) not in files.names(ROOT):
+            files.mkdir(folder)
+    except OSError as error:
+        raise McError("VOLUME_FAILED", f"{folder} cannot be made: {error}") from error
     return lambda: None

@@ -15,6 +15,7 @@ class Word(Enum):
     LIVING = "living"  # Revived or found here.
     DAMAGED = "damaged"  # Its file could not be read: it is evidence from now on.
     ASK_TRASH = "ask trash"
+    TRASHED = "trashed"
     KEPT = "kept"  # It was not trashed, for it is pinned.
     ASK_PURGE = "ask purge"
     ASK_UNPIN = "ask unpin"
@@ -32,6 +33,7 @@ class Fact:
 class Owed:
     living: set[bytes] = field(default_factory=set)  # Where readers look first.
     kept: set[bytes] = field(default_factory=set)  # There or in the trash: a read finds it.
+    doubtful: set[bytes] = field(default_factory=set)  # Living, unless the trash has them by now.
     pins: dict[bytes, set[str]] = field(default_factory=dict)
     evidence: list[bytes] = field(default_factory=list)  # Files that are damaged, kept as such.
 
@@ -42,10 +44,13 @@ class Owed:
                 self.kept.add(fact.chunk)
                 if fact.holder:
                     self.pins.setdefault(fact.chunk, set()).add(fact.holder)
-            case Word.ASK_TRASH:
+            case Word.ASK_TRASH if fact.chunk in self.living:
                 self.living.discard(fact.chunk)
+                self.doubtful.add(fact.chunk)
+            case Word.TRASHED:
+                self.doubtful.discard(fact.chunk)
             case Word.KEPT:
-                self.living.update(self.kept & {fact.chunk})
+                self.living.update(self.doubtful & {fact.chunk})
             case Word.ASK_PURGE if fact.chunk not in self.living:
                 self.kept.discard(fact.chunk)
             case Word.ASK_UNPIN:
@@ -62,7 +67,8 @@ class Owed:
 
     def copy(self) -> "Owed":
         pins = {chunk: set(holders) for chunk, holders in self.pins.items()}
-        return Owed(set(self.living), set(self.kept), pins, list(self.evidence))
+        doubtful = set(self.doubtful)
+        return Owed(set(self.living), set(self.kept), doubtful, pins, list(self.evidence))
 
     def after(self, ops: Iterable[Op], files: Mapping[bytes, bytes]) -> "Owed":
         later = self.copy()
