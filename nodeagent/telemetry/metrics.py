@@ -50,6 +50,7 @@ METRICS: Mapping[str, Metric] = {
     "mc.store.put": Metric("count", "By", "Bytes of chunks that became durable here"),
     "mc.store.batch": Metric("observe", "{put}", "What one group commit makes durable together"),
     "mc.store.fsync": Metric("observe", "s", "How long a sync of the disk takes"),
+    "mc.store.call": Metric("observe", "s", "Calls of a store that is watched from outside"),
     "mc.store.faults": Metric("count", "{fault}", "Faults of a disk, by what it became"),
     "mc.store.damage": Metric("count", "{chunk}", "Chunks found damaged or lost"),
     "mc.upkeep.scrubbed": Metric("count", "By", "Bytes that were read again and checked"),

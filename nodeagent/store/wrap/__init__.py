@@ -1,0 +1,1 @@
+"""Stores around a store: each adds one thing and keeps every promise of the contract."""
