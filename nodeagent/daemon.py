@@ -114,6 +114,7 @@ class Daemon:
                 node.follow(),
                 node.tell_volumes(),
                 node.upkeep.run(),
+                node.council.run(),
             )
         ]
         self._up(identity)
@@ -246,6 +247,7 @@ class Daemon:
         gauge("mc.upkeep.verified.age", node.upkeep.upkeep.verified_age_s)
         gauge("mc.upkeep.open", node.upkeep.upkeep.open_by_state, "state")
         end_s = node.certificate_end_unix_s
+        gauge("mc.council.epoch", node.council.epoch)
         gauge("mc.wire.in_flight", lambda: {(): float(node.data.budget.used_bytes)})
         gauge("mc.certificate.remaining", lambda: {(): end_s() - time.time()})
 

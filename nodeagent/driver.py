@@ -19,6 +19,7 @@ from coordinator.messages import Answer, Message, Probe
 from coordinator.rtt_table import RttTable, Typical
 from coordinator.settings import Settings
 from coordinator.types import Coordinate, Facts, Knowing, NodeId, View
+from nodeagent.config.model import Watch
 from nodeagent.ops.looplag import LoopLag
 
 VIEW_EVERY_S, VIEW_NODES = 0.2, 100
@@ -250,3 +251,13 @@ class Driver:
             await asyncio.sleep(PRIMED_S)
             self._primed = wanted
         self.links.send(wanted, Probe(PRIMING + 1, self._loop.time()))
+
+
+def settings_of(watch: Watch) -> Settings:
+    """The brain's settings as the configuration has them."""
+    return Settings(
+        probe_s=watch.probe_s,
+        suspect_s=watch.suspect_s,
+        silent_s=watch.silent_s,
+        hold_s=watch.hold_s,
+    )

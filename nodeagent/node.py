@@ -4,7 +4,7 @@ the daemon starts and stops it.
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from random import Random
 from typing import Any
@@ -14,7 +14,6 @@ import structlog
 
 from coordinator.distance import Measured
 from coordinator.events import LeaveAsked, PeerMet, RemovalDecided
-from coordinator.settings import Settings as BrainSettings
 from coordinator.types import Knowing, NodeId, View
 from identity.store import NodeIdentity
 from multicloud import regions
@@ -22,9 +21,9 @@ from multicloud.errors import McError
 from multicloud.v1 import admin_pb2, common_pb2
 from nodeagent.body import Body
 from nodeagent.config.live import LiveConfig
-from nodeagent.config.model import Watch
 from nodeagent.core.bucket import Buckets
-from nodeagent.driver import Driver
+from nodeagent.council.making import NodeCouncil
+from nodeagent.driver import Driver, settings_of
 from nodeagent.ops.audit import AuditLog
 from nodeagent.ops.audit_heads import HeadStore
 from nodeagent.ops.decisions import Decisions
@@ -100,7 +99,6 @@ class Node:
         self.gate = IdentityGate(identity, identity.revocations, self._is_removed)
         self.peers = Peers(identity.cluster, identity.client_credentials, spawn)
         self.decisions = Decisions(folder.path)
-        self._removed = dict(self.decisions.removed())
         end_s, draining = identity.holder.not_after_unix_s, self.decisions.draining()
         own = own_facts(config, folder.generation, end_s, draining=draining)
         self.roster = Roster(own, self._knowing)
@@ -110,17 +108,16 @@ class Node:
             own, folder, self.watch_beat, self._watch_address, self._name_of, self.data.room
         )
         self.regions = regions.load()
-        self.driver = Driver(
-            self.body, brain_settings(config.watch), rng or Random(), self.regions.rtt_ms
-        )
+        typical = self.regions.rtt_ms
+        self.driver = Driver(self.body, settings_of(config.watch), rng or Random(), typical)
         self.deliverer, self.upkeep = self._deliverer(store), self._upkeep(watcher)
+        self.council = self._council(watcher)
+        self.removals = self.council.removals(self.decisions, self.driver.post, self._end_removed)
         for node_id in config.dev.peers:
             self.roster.peer(node_id)
         kept = HeadStore(folder.path / "audit" / "heads")
         self.heads = AuditHeads(self.audit, kept, identity, lambda: live.current.audit)
-        self.exchange = Exchange(
-            self.roster, self.keeper, self.heads, self._revoked, self._renewed, self._met
-        )
+        self.exchange = self._exchange()
         self.greeter = Greeter(
             links=self.peers,
             exchange=self.exchange,
@@ -163,16 +160,25 @@ class Node:
             has_keys=self.identity.cluster_key is not None,
         )
 
+    def _council(self, watcher: Watcher) -> NodeCouncil:
+        known = (self.body, self.roster, self.peers, self.view, self._api_address)
+        return NodeCouncil(lambda: self.live.current, *known, lambda: self.greeter.hurry(), watcher)
+
+    def _exchange(self) -> Exchange:
+        told = (self.roster, self.keeper, self.heads, self.council.part)
+        return Exchange(*told, self._revoked, self._renewed, self._met)
+
     def _services(
         self, settings: Settings, ready: Callable[[], bool], healthy: Callable[[], bool]
     ) -> Mapping[str, Sequence[object]]:
         passing = Passing(self.roster, self.peers)
         identities = IdentityAdmin(passing, self.keeper, self._renewed, self._revoked)
-        nodes = NodeAdmin(self.identity.cluster, passing, self)
+        nodes = NodeAdmin(self.identity.cluster, passing, self, self.council.shown)
         served = frozenset(service.full_name for service in all_services())
         return {
             "PeerService": [PeerService(self.exchange)],
             "ChunkService": [self.data.service],
+            "CouncilService": [self.council.service],
             "AdminService": [
                 nodes,
                 identities,
@@ -202,7 +208,7 @@ class Node:
             group=group,
         )
         await self.driver.run(links, group)
-        for node in self._removed:
+        for node in self.removals.known:
             self.driver.handle(RemovalDecided(node))
         guard = self._guard(
             {"Health": self._servicers["Health"], "WatchService": [WatchService(links)]}
@@ -276,6 +282,7 @@ class Node:
             checks.certificate(name, self.certificate_end_unix_s(), time.time()),
             disk,
             checks.audit(name, self.audit.healthy),
+            *self.council.shown.findings(name),
             *checks.links(self.roster, self.greeter.unanswered),
         ]
 
@@ -314,7 +321,7 @@ class Node:
         if node == self.roster.own.id:
             return self.roster.own.name
         peer = self.roster.peers.get(node)
-        return peer.name if peer and peer.facts else self._removed.get(node, node)
+        return peer.name if peer and peer.facts else self.removals.known.get(node, node)
 
     def _met(self, node: NodeId, generation: int) -> None:
         if self._knowing(node) in (None, Knowing.DEAD, Knowing.DOWN, Knowing.LEFT):
@@ -341,20 +348,10 @@ class Node:
         while True:
             view = self.driver.view()
             self.roster.follow(view)
-            removed = {n for n, m in view.members.items() if m.knowing is Knowing.REMOVED}
-            if removed - set(self._removed):
-                await self._learn_removed(removed - set(self._removed))
+            await self.removals.follow(view)
             await asyncio.sleep(FOLLOW_EVERY_S)
 
-    async def _learn_removed(self, nodes: Iterable[NodeId]) -> None:
-        """Others decided it: no restart of this node forgets, and open calls of theirs end."""
-        fresh = {node: self._name_of(node) for node in nodes}
-        try:
-            await asyncio.to_thread(self.decisions.remove, fresh)
-        except McError as unsaved:
-            _log.error("removal_unsaved", why=unsaved.message, next="it is tried again at once")
-            return
-        self._removed |= fresh
+    def _end_removed(self) -> None:
         self._of_each_guard(lambda guard: guard.end_revoked())
 
     async def tell_volumes(self) -> None:
@@ -365,6 +362,7 @@ class Node:
         """No further word to others."""
         await self.peers.close()
         await self.data.peers.close()
+        await self.council.close()
 
     # -- What an operator decides about this node and others
 
@@ -372,20 +370,10 @@ class Node:
         await asyncio.to_thread(self.decisions.drain, draining)
         self.body.say(lambda own: setattr(own, "draining", draining))
 
-    async def remove(self, node: NodeId) -> None:
-        await asyncio.to_thread(self.decisions.remove, {node: self._name_of(node)})
-        self.driver.post(RemovalDecided(node))
+    async def remove(self, node: NodeId, wish: str) -> None:
+        await self.removals.remove(node, wish)
 
     async def say_goodbye(self) -> None:
         """Tells the others that this node means to go, and gives the word time to leave."""
         self.driver.post(LeaveAsked())
         await asyncio.sleep(GOODBYE_S)
-
-
-def brain_settings(watch: Watch) -> BrainSettings:
-    return BrainSettings(
-        probe_s=watch.probe_s,
-        suspect_s=watch.suspect_s,
-        silent_s=watch.silent_s,
-        hold_s=watch.hold_s,
-    )

@@ -56,6 +56,21 @@ def next_members(epoch: Epoch, candidates: Iterable[Candidate]) -> tuple[Seat, .
     return tuple(sorted(chosen))
 
 
+def members_without(
+    epoch: Epoch, candidates: Iterable[Candidate], leaving: str
+) -> tuple[Seat, ...]:
+    """The council when a node goes for good, by an operator's word: of those who are sound now, its
+    members first. Also a smaller one; nobody when nobody is left.
+    """
+    by_seat = {c.seat: c for c in candidates if c.sound and not c.gone and c.seat.node != leaving}
+    size = min(size_for(len(by_seat)), max(1, len(epoch.members)))
+    chosen: list[Seat] = []
+    for pool in ([s for s in epoch.members if s in by_seat], list(by_seat)):
+        while len(chosen) < size and (free := [s for s in pool if _other_node(s, chosen)]):
+            chosen.append(min(free, key=lambda s: _rank(by_seat[s], chosen, by_seat)))
+    return tuple(sorted(chosen))
+
+
 def _filled(
     staying: Sequence[Seat],
     by_seat: Mapping[Seat, Candidate],

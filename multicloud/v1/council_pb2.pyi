@@ -334,6 +334,9 @@ class InstallRequest(_message.Message):
     EPOCH_FIELD_NUMBER: _builtins.int
     REGISTER_FIELD_NUMBER: _builtins.int
     TO_FIELD_NUMBER: _builtins.int
+    REGISTERS_FIELD_NUMBER: _builtins.int
+    registers: _builtins.int
+    """With the epoch: how many come. A stream that broke looks like an end."""
     @_builtins.property
     def epoch(self) -> Global___CouncilEpoch:
         """First."""
@@ -352,10 +355,11 @@ class InstallRequest(_message.Message):
         epoch: Global___CouncilEpoch | None = ...,
         register: Global___Register | None = ...,
         to: Global___CouncilMember | None = ...,
+        registers: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "part", b"part", "register", b"register", "to", b"to"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "part", b"part", "register", b"register", "to", b"to"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "part", b"part", "register", b"register", "registers", b"registers", "to", b"to"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["epoch", "register"]  # noqa: Y015
     _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015

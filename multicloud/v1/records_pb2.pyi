@@ -434,3 +434,32 @@ class FilePart(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___FilePart: _TypeAlias = FilePart  # noqa: Y015
+
+@_typing.final
+class NodeRecord(_message.Message):
+    """NodeRecord is the register `node/<id>`."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    REMOVED_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    name: _builtins.str
+    """That it had when this was decided."""
+    removed: _builtins.bool
+    """It never comes back."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        name: _builtins.str = ...,
+        removed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "name", b"name", "removed", b"removed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NodeRecord: _TypeAlias = NodeRecord  # noqa: Y015

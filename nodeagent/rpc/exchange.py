@@ -1,4 +1,6 @@
-"""What two nodes tell each other when they greet: facts, revocations, trust, audit heads."""
+"""What two nodes tell each other when they greet: facts, revocations, trust, audit heads, and what
+their copies of the council's decisions hold.
+"""
 
 import time
 from collections.abc import Callable, Sequence
@@ -29,11 +31,19 @@ class Heads(Protocol):
     async def keep_head(self, head: peer_pb2.AuditHead) -> None: ...
 
 
+class Registers(Protocol):
+    """The copy of what the council decided, as far as greetings tell of it."""
+
+    def digest(self) -> peer_pb2.CopyDigest: ...
+    def heard(self, node: str, digest: peer_pb2.CopyDigest) -> None: ...
+
+
 @dataclass(slots=True)
 class Exchange:
     roster: Roster
     identity: Trusting
     heads: Heads
+    registers: Registers
     on_revocations: Callable[[], object]  # New revocations must bite on open calls.
     on_renewed: Callable[[], object]  # New trust: channels are made anew.
     on_met: Callable[[str, int], object]  # A node, of that generation, was met.
@@ -52,6 +62,7 @@ class Exchange:
             trust_version=trust.version,
             audit_head=await self.heads.head(),
             clock_unix_ms=int(self.clock_unix_s() * 1000),
+            council=self.registers.digest(),
         )
 
     async def absorb(self, greeting: peer_pb2.Greeting, node_id: str) -> Peer:
@@ -68,4 +79,6 @@ class Exchange:
             self.on_revocations()
         if greeting.HasField("audit_head") and greeting.audit_head.node == peer.id:
             await self.heads.keep_head(greeting.audit_head)
+        if greeting.HasField("council"):
+            self.registers.heard(peer.id, greeting.council)
         return peer

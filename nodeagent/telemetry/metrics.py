@@ -60,6 +60,9 @@ METRICS: Mapping[str, Metric] = {
     "mc.upkeep.open": Metric("gauge", "{chunk}", "Damaged chunks not repaired yet, by state"),
     "mc.upkeep.trash": Metric("count", "{chunk}", "Chunks into the trash, back and out of it"),
     "mc.deliveries": Metric("count", "{chunk}", "Chunks sent from here, by how far they came"),
+    "mc.council.ballots": Metric("count", "1", "Ballots of this node, by how they ended"),
+    "mc.council.decision.duration": Metric("observe", "s", "From a wish to its decision"),
+    "mc.council.epoch": Metric("gauge", "1", "Of the council, as this node knows; 0: of none"),
     "mc.spans.dropped": Metric("gauge", "{span}", "Spans that no collector got"),
     "mc.spans.waiting": Metric("gauge", "{span}", "Spans that wait for the collector"),
 }

@@ -88,10 +88,12 @@ def make_place(
             "region": "us-east-1",
             "zone": "a",
             "state_dir": str(home / "state"),
+            "founder": number == 1,
         },
         "identity": {"dir": str(home / "identity")},
         "listen": {"api": api, "watch": watch, "http": http},
         "join": {"greet_every_s": 0.2, "greet_timeout_s": 1.0},
+        "council": {"found_after_s": 0.1, "settle_s": 0.3},
         **(sections or {}),
     }
     config.write_text("".join(_table(title, table) for title, table in tables.items()))
@@ -194,6 +196,7 @@ async def running(
                 node.follow(),
                 node.tell_volumes(),
                 node.upkeep.run(),
+                node.council.run(),
             )
         ]
         try:

@@ -12,7 +12,7 @@ from nodeagent.rpc import checks
 from nodeagent.telemetry.metrics import LABELS, METRICS
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
-UNITS = {"s": "_seconds", "1": "", "{call}": "", "{node}": "", "{record}": "", "{span}": ""}
+UNITS = {"s": "_seconds", "By": "_bytes"}  # The others have no name there.
 RULES = yaml.safe_load((DEPLOY / "prometheus" / "multicloud.rules.yml").read_text())
 ALERTS = [rule for group in RULES["groups"] for rule in group["rules"]]
 FUNCTIONS = {"sum", "by", "rate", "increase", "histogram_quantile", "up", "job", "instance", "le"}
@@ -21,7 +21,7 @@ FUNCTIONS = {"sum", "by", "rate", "increase", "histogram_quantile", "up", "job",
 def shown(name: str) -> set[str]:
     """How Prometheus shows a metric."""
     metric = METRICS[name]
-    base = name.replace(".", "_") + UNITS[metric.unit]
+    base = name.replace(".", "_") + UNITS.get(metric.unit, "")
     ends = {"observe": ("_bucket", "_sum", "_count"), "count": ("_total",), "gauge": ("",)}
     return {base + end for end in ends[metric.kind]}
 

@@ -14,8 +14,8 @@ class Decisions(Protocol):
     async def drain(self, draining: bool) -> None:
         """Of this node: new placement stops, or begins again. Durable when it returns."""
 
-    async def remove(self, node: NodeId) -> None:
-        """Of any node; a fact that spreads and never goes. Durable here when it returns."""
+    async def remove(self, node: NodeId, wish: str) -> None:
+        """Of any node, for ever. Decided when it returns; `wish` names the request."""
 
 
 @dataclass(slots=True)
@@ -48,7 +48,7 @@ class MembershipAdmin:
         if peer is None:
             said = f"{self.passing.roster.own.name} cannot remove itself"
             raise McError("FAILED", said, next="ask another node, with --node")
-        await self.decisions.remove(peer.id)
+        await self.decisions.remove(peer.id, request.request_id)
         facts = peer.facts or common_pb2.NodeFacts(id=peer.id)
         gone = common_pb2.Node(facts=facts, state=common_pb2.NODE_STATE_REMOVED)
         return admin_pb2.RemoveNodeResponse(node=gone)

@@ -1,7 +1,7 @@
 """Nodes as operators see them: the list, one of them, the one screen, and the check of a node."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
@@ -24,11 +24,20 @@ class Facts(Protocol):
     async def findings(self) -> list[admin_pb2.Finding]: ...
 
 
+class Council(Protocol):
+    """The council as this node sees it."""
+
+    def seated(self) -> Collection[NodeId]: ...
+    def status(self) -> admin_pb2.CouncilStatus: ...
+    def problems(self) -> Sequence[admin_pb2.Problem]: ...
+
+
 @dataclass(slots=True)
 class NodeAdmin:
     cluster: str
     passing: Passing
     own: Facts
+    council: Council
     clock_s: Callable[[], float] = time.monotonic
 
     async def list_nodes(
@@ -53,10 +62,12 @@ class NodeAdmin:
             cluster=self.cluster,
             nodes=nodes,
             removed=self._removed(),
+            council=self.council.status(),
             problems=[
                 *(_problem(n) for n in nodes if n.state not in _WELL),
                 *(found for node in nodes for found in stored_problems(node.facts)),
                 *([_FROZEN] if self.own.view().frozen else []),
+                *self.council.problems(),
             ],
         )
 
@@ -76,7 +87,12 @@ class NodeAdmin:
         state = common_pb2.NODE_STATE_DRAINING if facts.draining else common_pb2.NODE_STATE_ALIVE
         if facts.id in self._removed():
             state = common_pb2.NODE_STATE_REMOVED
-        return common_pb2.Node(facts=facts, state=state, certificate_end_time=_ends(facts))
+        return common_pb2.Node(
+            facts=facts,
+            state=state,
+            certificate_end_time=_ends(facts),
+            in_council=facts.id in self.council.seated(),
+        )
 
     def _removed(self) -> list[NodeId]:
         members = self.own.view().members.values()
@@ -93,6 +109,7 @@ class NodeAdmin:
             rtt_ms=measured.ms if measured else peer.rtt_ms,
             silent_s=self._silent_s(peer),
             certificate_end_time=_ends(peer.facts) if peer.facts else "",
+            in_council=peer.id in self.council.seated(),
         )
 
     def _silent_s(self, peer: Peer) -> float:

@@ -84,6 +84,7 @@ class Life:
             self.later(self.rng.random(), client.act)
         for _ in range(self.rng.randint(0, 6)):
             self.later(self.rng.uniform(1, LIFE_S * 0.7), self._disturb)
+        self.later(self.rng.random(), self._bring_up)
         while self._heap and self.now_s < LIFE_S:
             self.now_s, _, work = heapq.heappop(self._heap)
             work()
@@ -137,6 +138,16 @@ class Life:
             member.disks += 1
             member.saved = Memory()
             self._crash(member)
+
+    def _bring_up(self) -> None:
+        """A member gives another one of its epoch what lies with it, in case that missed it."""
+        member = self.members[self.rng.choice([*self.members])]
+        if member.up and member.acceptor is not None and member.acceptor.open:
+            epoch = member.acceptor.memory.epoch
+            accepted = member.acceptor.registers().items()
+            install = Install(epoch, {key: a for key, a in accepted if key != NEXT_KEY})
+            self.send(self.rng.choice(epoch.members), install, lambda _: None)
+        self.later(self.rng.expovariate(1.0), self._bring_up)
 
     def _can_lose(self, loser: Member) -> bool:
         """Without it a majority of the newest epoch is left that has opened it."""
