@@ -27,13 +27,11 @@ class Damages:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._open: dict[bytes, Damage] = {}
-        self._saved: dict[bytes, Damage] = {}
-        self._saving = asyncio.Lock()
+        self.changed = asyncio.Event()  # Since the last save.
 
     async def load(self) -> None:
         known = await asyncio.to_thread(_read, self._path)
-        self._open = known | self._open
-        self._saved = dict(known)
+        self._open = self._open | known  # The first finding counts.
 
     @property
     def open(self) -> Mapping[bytes, Damage]:
@@ -46,6 +44,7 @@ class Damages:
     def add(self, damage: Damage) -> None:
         """The first finding of a chunk stays: the time since then is what counts."""
         self._open.setdefault(damage.chunk_id, damage)
+        self.changed.set()
 
     def set_lost(self, chunk_id: bytes, lost: bool) -> bool:
         """True when that is news."""
@@ -53,17 +52,20 @@ class Damages:
         if one is None or one.lost == lost:
             return False
         self._open[chunk_id] = replace(one, lost=lost)
+        self.changed.set()
         return True
 
     def close(self, chunk_id: bytes) -> None:
         self._open.pop(chunk_id, None)
+        self.changed.set()
 
     async def save(self) -> None:
-        async with self._saving:
-            now = dict(self._open)
-            if now != self._saved:
-                await asyncio.to_thread(_write, self._path, now)
-                self._saved = now
+        self.changed.clear()
+        try:
+            await asyncio.to_thread(_write, self._path, dict(self._open))
+        except McError:
+            self.changed.set()
+            raise
 
 
 def _read(path: Path) -> dict[bytes, Damage]:

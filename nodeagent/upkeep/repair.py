@@ -9,6 +9,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from random import Random
 
 import structlog
@@ -34,6 +35,7 @@ from nodeagent.upkeep.rate import Rate
 _log = structlog.stdlib.get_logger(__name__)
 AGAIN_BASE_S, AGAIN_S_MAX = 2.0, 300.0
 NONCE_BYTES = 32
+KEEP_EVERY_S = 1.0
 HOLD_S = 3600.0  # A copy that was brought back from a trash stays there for so long.
 JOB = "repair"
 
@@ -108,20 +110,24 @@ class Repair:
         await self.load()
         rate = Rate(lambda: self.settings().repair_bytes_per_s_max, self.clock_s, self.sleep)
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._keep())
             while True:
                 self._wake.clear()
-                await self._save()
                 for damage in self._ready():
                     self._running.add(damage.chunk_id)
                     group.create_task(self._attempt(damage, rate))
                 await self._until_due()
 
-    async def _save(self) -> None:
-        try:
-            await self.damages.save()
-            self.trouble = ""
-        except McError as unsaved:  # Each change tries it again; until then memory knows.
-            self._hindered(unsaved)
+    async def _keep(self) -> None:
+        """Changes are on disk at once when they are few, and together when they are many."""
+        while True:
+            await self.damages.changed.wait()
+            try:
+                await self.damages.save()
+                self.trouble = ""
+            except McError as unsaved:  # It is tried again; until then memory knows.
+                self._hindered(unsaved)
+            await asyncio.sleep(KEEP_EVERY_S)
 
     def _hindered(self, error: McError) -> None:
         self.trouble = error.message
@@ -130,12 +136,12 @@ class Repair:
     def _ready(self) -> list[Damage]:
         now_s = self.clock_s()
         free = self.settings().repair_at_once_max - len(self._running)
-        ready = [
+        ready = (
             one
             for one in self.damages.open.values()
             if one.chunk_id not in self._running and self._due_s.get(one.chunk_id, now_s) <= now_s
-        ]
-        return ready[: max(0, free)]
+        )
+        return list(islice(ready, max(0, free)))  # A whole disk may be lost at once.
 
     async def _until_due(self) -> None:
         waiting = [due_s for one, due_s in self._due_s.items() if one not in self._running]

@@ -42,6 +42,9 @@ class Around:
     def flush_early(self, fd: int, offset_bytes: int, size_bytes: int) -> None:
         self.call("flush_early", lambda: self.inner.flush_early(fd, offset_bytes, size_bytes))
 
+    def forget(self, fd: int) -> None:
+        self.call("forget", lambda: self.inner.forget(fd))
+
     def datasync(self, fd: int) -> None:
         self.call("datasync", lambda: self.inner.datasync(fd))
 

@@ -217,6 +217,9 @@ class Disk:
     def flush_early(self, fd: int, offset_bytes: int, size_bytes: int) -> None:
         self._file(fd)
 
+    def forget(self, fd: int) -> None:
+        self._file(fd)
+
     def datasync(self, fd: int) -> None:
         with self._lock:
             inode = self._file(fd).inode

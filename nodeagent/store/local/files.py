@@ -6,6 +6,7 @@ import ctypes
 import errno
 import os
 import stat
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
@@ -53,6 +54,12 @@ class Files(Protocol):
         """Lets the disk begin. Promises nothing."""
         ...
 
+    def forget(self, fd: int) -> None:
+        """Lets go of what the page cache holds of it, so that it is the disk that is read next.
+        Promises nothing.
+        """
+        ...
+
     def datasync(self, fd: int) -> None:
         """Bytes and size are on stable storage; once this failed, nothing about them is known."""
         ...
@@ -94,6 +101,11 @@ class RealFiles:
 
     def flush_early(self, fd: int, offset_bytes: int, size_bytes: int) -> None:
         _sync_file_range(fd, offset_bytes, size_bytes)
+
+    def forget(self, fd: int) -> None:
+        if hasattr(os, "posix_fadvise"):
+            with suppress(OSError):  # A hint that a file system may not know.
+                os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
 
     def datasync(self, fd: int) -> None:
         os.fdatasync(fd)

@@ -80,6 +80,10 @@ class OpenFile:
         found.check_file(self.file_bytes)
         return found
 
+    def forget(self) -> None:
+        """The next read is of the disk and not of memory, where the system lets us."""
+        self._files.forget(self._fd)
+
     def frame(self, envelope: Envelope, index: int) -> bytes:
         entry = envelope.entries[index]
         data = self.read(entry.sealed_bytes, entry.offset_bytes)

@@ -324,6 +324,7 @@ class _Refused(Exception):
 
 
 def _read_all(file: OpenFile, envelope: Envelope, nonce: bytes) -> bytes:
+    file.forget()  # Rot is on the disk; a copy in memory would hide it.
     proof = refusals.Proof(nonce)
     proof.add(envelope.header)
     for index in range(len(envelope.entries)):

@@ -207,4 +207,4 @@ class Copies(RuleBasedStateMachine):
 
 
 TestCopies = Copies.TestCase
-TestCopies.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+TestCopies.settings = settings(max_examples=10, stateful_step_count=40, deadline=None)

@@ -128,6 +128,10 @@ def test_a_planted_bug_is_found(plant: Callable[[Node], None]) -> None:
             life(seed, plant)
 
 
-def test_without_a_bug_the_same_lives_end_well() -> None:
-    for seed in range(40):
+LIVES = [pytest.param(40, id="few"), pytest.param(5000, id="many", marks=pytest.mark.slow)]
+
+
+@pytest.mark.parametrize("lives", LIVES)
+def test_without_a_bug_the_same_lives_end_well(lives: int) -> None:
+    for seed in range(lives):
         life(seed, lambda _: None)
