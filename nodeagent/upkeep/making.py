@@ -12,6 +12,7 @@ from multicloud.v1 import common_pb2
 from nodeagent.body import Body
 from nodeagent.rpc.admin.passing import Passing
 from nodeagent.rpc.roster import Roster
+from nodeagent.store.contract import Held
 from nodeagent.store.keyring_folder import FolderKeyring
 from nodeagent.upkeep.admin import UpkeepAdmin
 from nodeagent.upkeep.contract import Settings, Telling
@@ -56,6 +57,7 @@ class NodeUpkeep:
         self.upkeep = Upkeep(
             Neighbours(
                 chunks=data.store,
+                read=self._read,
                 on_damage=data.store.on_damage,
                 fellows=self._fellows,
                 members=self._members,
@@ -71,6 +73,12 @@ class NodeUpkeep:
             folder / "upkeep",
             Random(),
         )
+
+    async def _read(self, held: Held) -> None:
+        """Two volumes may have one chunk, and each copy is to be read."""
+        for store in self._data.store.stores:
+            if store.volume == held.volume:
+                await store.verify(held.chunk_id)
 
     async def run(self) -> None:
         """Until it is cancelled."""

@@ -9,8 +9,6 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 
-import structlog
-
 from multicloud.errors import McError
 from nodeagent.core.upkeep_schedule import due, is_late, pace_bytes_per_s
 from nodeagent.store.contract import Held
@@ -18,7 +16,6 @@ from nodeagent.upkeep.contract import Chunks, Settings, Telling
 from nodeagent.upkeep.rate import Rate
 from nodeagent.upkeep.walk import walk
 
-_log = structlog.stdlib.get_logger(__name__)
 DUE_MAX = 10_000  # Chunks that are planned at once; the others stay due.
 GIVE_WAY_S = 0.2
 LAG_S_MAX, LOOK_S = 0.02, 0.005  # A loop that is so late has other work.
@@ -39,6 +36,7 @@ class Progress:
 @dataclass(slots=True)
 class Scrub:
     chunks: Chunks
+    read: Callable[[Held], Awaitable[object]]  # All of that very copy, on its volume.
     settings: Callable[[], Settings]
     busy: Callable[[], bool]  # Whether traffic needs the node now.
     telling: Telling
@@ -47,17 +45,19 @@ class Scrub:
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     progress: Progress = field(default_factory=Progress)
     trouble: str = ""
+    _passed_over: str = ""  # Why a chunk could not be read in this pass, and was no damage.
     _asked: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
         """Until it is cancelled."""
         while True:
             try:
+                self._passed_over = ""
                 if self._asked.is_set():
                     self._asked.clear()
                     await self.everything()
                 await self.pass_once()
-                self.trouble = ""
+                self.trouble = self._passed_over
             except McError as unread:  # Of the list of chunks; it is looked at again soon.
                 self.trouble = unread.message
             await self._wait(self.settings().look_every_s)
@@ -134,11 +134,11 @@ class Scrub:
 
     async def _read(self, one: Held) -> None:
         try:
-            await self.chunks.verify(one.chunk_id)
+            await self.read(one)
         except McError as bad:
             # The store has told of damage already. A chunk that went meanwhile is no matter.
             if bad.reason not in ("DAMAGE", "NOT_FOUND"):
-                _log.warning("scrub_passed_over", reason=bad.reason, why=bad.message)
+                self._passed_over = bad.message
         else:
             self.telling.count("mc.upkeep.scrubbed", one.file_bytes)
 

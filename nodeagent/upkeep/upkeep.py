@@ -13,7 +13,7 @@ import structlog
 
 from multicloud.errors import McError
 from multicloud.files import make_private_folder
-from nodeagent.store.contract import Damaged
+from nodeagent.store.contract import Damaged, Held
 from nodeagent.upkeep.collect import Collect
 from nodeagent.upkeep.contract import (
     Chunks,
@@ -41,6 +41,7 @@ class Neighbours:
     """Whom and what the upkeep needs; see `contract`."""
 
     chunks: Chunks
+    read: Callable[[Held], Awaitable[object]]  # All of that very copy, on its volume.
     on_damage: Callable[[Damaged], None]  # The store's.
     fellows: Fellows
     members: Members
@@ -62,7 +63,7 @@ class Upkeep:
         chunks, settings, telling, happenings = of
         self.chunks, self.settings = chunks, settings
         self.damages = Damages(folder / "damages.json")
-        self.scrub = Scrub(chunks, settings, all_.busy, telling)
+        self.scrub = Scrub(chunks, all_.read, settings, all_.busy, telling)
         self.repair = Repair(
             chunks=chunks,
             damages=self.damages,

@@ -111,6 +111,7 @@ class Node:
         self.upkeep = Upkeep(
             Neighbours(
                 chunks=self.store,
+                read=lambda held: self.store.verify(held.chunk_id),
                 on_damage=self.store.on_damage,
                 fellows=self,
                 members=self,
