@@ -18,7 +18,19 @@ from tests.bench.frame import Bench, Broken, Row
 from tests.bench.machine import Machine
 
 # In the order of running; each module has `rows`, a Bench.
-NAMES = ("start", "calls", "links", "watch", "serf", "chunks")
+NAMES = (
+    "start",
+    "calls",
+    "links",
+    "watch",
+    "serf",
+    "chunks",
+    "ingest",
+    "tls",
+    "swift",
+    "far",
+    "memory",
+)
 
 
 def say(text: str) -> None:
@@ -38,13 +50,24 @@ async def run(names: Sequence[str], done: Callable[[str, list[Row]], None]) -> d
             async for row in bench(lambda text: say(f"   … {text}")):
                 say(f"   {row}")
                 rows.append(row)
-        except Broken as broken:
+        except (Broken, ExceptionGroup) as error:
+            broken = why(error)
+            if broken is None:
+                raise
             say(f"   BROKEN, what it had is dropped: {broken}")
             del found[name]
         else:
             done(name, rows)
         say(f"   {time.monotonic() - begun_s:.0f} s")
     return found
+
+
+def why(error: BaseException) -> Broken | None:
+    """What broke the bench, also from inside the groups of tasks that it ran in."""
+    if isinstance(error, Broken):
+        return error
+    inner = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
+    return next((found for one in inner if (found := why(one))), None)
 
 
 def main(argv: Sequence[str]) -> int:

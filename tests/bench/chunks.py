@@ -14,18 +14,21 @@ from nodeagent.core.chunk.keys import DatasetKey
 from nodeagent.core.chunk.open import Opener
 from nodeagent.core.chunk.seal import Sealer
 from nodeagent.memory import raise_malloc_thresholds
+from tests.bench import payload
 from tests.bench.frame import Row, Say, row
 
 RUNS = 7
 CHUNK_MIB = 64
-WORDS = b"bucket node frame safe copy trace region price chunk relay fsync steward".split()
 Parts = tuple[bytes, list[bytes], bytes, bytes]
 
 
 async def rows(say: Say) -> AsyncIterator[Row]:
     raise_malloc_thresholds()  # As the daemon does first of all.
     key = DatasetKey(os.urandom(16), os.urandom(32))
-    for name, plain in (("noise", _noise()), ("text", _text())):
+    for name, plain in (
+        ("noise", payload.noise(CHUNK_MIB << 20)),
+        ("text", payload.text(CHUNK_MIB << 20)),
+    ):
         codec = choose(plain[:FRAME_BYTES])
         say(f"{name}: {CHUNK_MIB} MiB, codec {codec.name}")
         parts = _sealed(key, plain, codec, keep=True)
@@ -37,7 +40,7 @@ async def rows(say: Say) -> AsyncIterator[Row]:
             ("check without a key", lambda p=parts: _checked(p)),
         ):
             yield _speed(f"{what}, {name}", work, how)
-    noise = _noise()
+    noise = payload.noise(CHUNK_MIB << 20)
     out, cipher = bytearray(len(noise) + 16), AESGCM(key.secret)
     yield _speed("BLAKE3 alone", lambda: blake3(noise).digest(), "in one call")
     alone = "in one call, into a reused buffer"
@@ -82,19 +85,3 @@ def _checked(parts: Parts) -> None:
     found = envelope.parse(header, trailer, chunk_id)
     for index, frame in enumerate(frames):
         found.check_frame(index, frame)
-
-
-def _noise() -> bytes:
-    return os.urandom(CHUNK_MIB << 20)
-
-
-def _text() -> bytes:
-    """Lines of JSON whose words come by chance: about as compressible as a corpus."""
-    chance = os.urandom(1 << 20)
-    lines = (
-        b'{"id": %d, "text": "%s"}\n'
-        % (at, b" ".join(WORDS[byte % len(WORDS)] + b"%d" % byte for byte in chance[at : at + 12]))
-        for at in range(0, len(chance), 12)
-    )
-    text = b"".join(lines)
-    return (text * ((CHUNK_MIB << 20) // len(text) + 1))[: CHUNK_MIB << 20]

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
@@ -37,3 +38,14 @@ async def cpu_percent(pids: Sequence[int], over_s: float) -> list[float]:
     await asyncio.sleep(over_s)
     took_s = time.monotonic() - begun_s
     return [100 * (cpu_s(pid) - used_s) / took_s for pid, used_s in zip(pids, before, strict=True)]
+
+
+def peak_mib(pid: int) -> float:
+    """The most of memory that it has held since it began, or since `forget_peak`."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    (kib,) = (line.split()[1] for line in lines if line.startswith("VmHWM:"))
+    return int(kib) / 1024
+
+
+def forget_peak(pid: int) -> None:
+    Path(f"/proc/{pid}/clear_refs").write_text("5")

@@ -3,7 +3,7 @@
     python -m tests.bench.ends
 
 Prints the port that it serves on; then answers each line of its input, `ping PORT COUNT` with
-milliseconds and `push PORT MIB` with MiB/s, in JSON.
+milliseconds and `push PORT MIB STREAMS`, over so many connections at once, with MiB/s, in JSON.
 """
 
 import json
@@ -24,10 +24,18 @@ def main() -> None:
     threading.Thread(target=_serve, args=(listening,), daemon=True).start()
     _tell(listening.getsockname()[1])
     for line in sys.stdin:
-        what, port, count = line.split()
-        with socket.create_connection((HOST, int(port))) as near:
-            near.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            _tell((_ping if what == "ping" else _push)(near, int(count)))
+        what, port, count, *streams = line.split()
+        if what == "push":
+            _tell(_pushed(int(port), int(count), int(streams[0]) if streams else 1))
+            continue
+        with _connected(int(port)) as near:
+            _tell(_ping(near, int(count)))
+
+
+def _connected(port: int) -> socket.socket:
+    near = socket.create_connection((HOST, port))
+    near.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return near
 
 
 def _tell(found: object) -> None:
@@ -46,13 +54,24 @@ def _ping(near: socket.socket, count: int) -> list[float]:
     return found_ms[1:]
 
 
-def _push(near: socket.socket, mib: int) -> float:
+def _pushed(port: int, mib: int, streams: int) -> float:
+    """All together; each connection carries its part."""
+    connected = [_connected(port) for _ in range(streams)]
+    pushing = [threading.Thread(target=_push, args=(one, mib // streams)) for one in connected]
     begun_s = time.perf_counter()
-    near.sendall(PUSH + (mib * MIB).to_bytes(SIZE_BYTES))
-    for _ in range(mib * MIB // len(PIECE)):
-        near.sendall(PIECE)
-    near.recv(1)
+    for thread in pushing:
+        thread.start()
+    for thread in pushing:
+        thread.join()
     return mib / (time.perf_counter() - begun_s)
+
+
+def _push(near: socket.socket, mib: int) -> None:
+    with near:
+        near.sendall(PUSH + (mib * MIB).to_bytes(SIZE_BYTES))
+        for _ in range(mib * MIB // len(PIECE)):
+            near.sendall(PIECE)
+        near.recv(1)
 
 
 def _serve(listening: socket.socket) -> None:

@@ -24,15 +24,15 @@ BITS_OF_MIB = 8 * (1 << 20)
 
 async def rows(say: Say) -> AsyncIterator[Row]:
     say("one link between two sockets")
-    async with _ends() as (ends, target), Network() as network:
+    async with both_ends() as (ends, target), Network() as network:
         (port,) = free_ports(1)
         network.link(*THERE, port, network.target("b", target))
-        await _listens(port)
-        direct_ms = await _ask(ends, f"ping {target} {PINGS}")
+        await listens(port)
+        direct_ms = await ask_ends(ends, f"ping {target} {PINGS}")
         yield row("round trip without a link", direct_ms, "ms", "loopback: the machine's floor")
         for delay_ms in ONE_WAY_MS:
             network.shape([THERE, BACK], delay_ms / 1000, 0)
-            found_ms = await _ask(ends, f"ping {port} {PINGS}")
+            found_ms = await ask_ends(ends, f"ping {port} {PINGS}")
             off_ms = [abs(ms - 2 * delay_ms) for ms in found_ms]
             how = f"{PINGS} round trips of a byte, beside what was set"
             yield row(f"error of {2 * delay_ms:g} ms there and back", off_ms, "ms", how)
@@ -42,7 +42,7 @@ async def rows(say: Say) -> AsyncIterator[Row]:
 
 async def _bandwidth(ends: Process, network: Network, port: int, target: int) -> AsyncIterator[Row]:
     async def pushed(to: int, mib: int) -> list[float]:
-        return [await _ask(ends, f"push {to} {mib}") for _ in range(PUSHES)]
+        return [await ask_ends(ends, f"push {to} {mib}") for _ in range(PUSHES)]
 
     how = f"{PUSH_MIB} MiB over one connection"
     found = await pushed(target, PUSH_MIB)
@@ -60,7 +60,7 @@ async def _bandwidth(ends: Process, network: Network, port: int, target: int) ->
 
 
 @asynccontextmanager
-async def _ends() -> AsyncIterator[tuple[Process, int]]:
+async def both_ends() -> AsyncIterator[tuple[Process, int]]:
     """The process with both ends, and the port on which one of them serves."""
     command = (sys.executable, "-m", "tests.bench.ends")
     process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE)
@@ -76,14 +76,14 @@ async def _ends() -> AsyncIterator[tuple[Process, int]]:
             await process.wait()
 
 
-async def _ask(ends: Process, line: str) -> Any:
+async def ask_ends(ends: Process, line: str) -> Any:
     assert ends.stdin is not None
     assert ends.stdout is not None
     ends.stdin.write(f"{line}\n".encode())
     return json.loads(await ends.stdout.readline())
 
 
-async def _listens(port: int) -> None:
+async def listens(port: int) -> None:
     async with asyncio.timeout(10):
         while True:
             try:
