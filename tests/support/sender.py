@@ -8,11 +8,12 @@ import secrets
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
 from coordinator.electorate import Ask
+from coordinator.placement import Election
 from coordinator.policy import Policy
 from coordinator.rtt_table import RttTable
 from coordinator.types import Domain, Facts, Knowing, Member, NodeId, Record, View
@@ -43,6 +44,7 @@ from nodeagent.wire.outlet import Terms
 from nodeagent.wire.sealing import Sealing, sealed_bytes_max
 
 LOOK_EVERY_S = 0.25
+LOOK_TIMEOUT_S = 2.0
 PIECE_BYTES = 1 << 20
 JOB = "job-1"
 _KNOWING = {state: knowing for knowing, state in STATES.items() if knowing is not None}
@@ -72,18 +74,23 @@ class Members:
     _view: View = field(default_factory=lambda: View("", {}))
 
     async def look(self) -> None:
-        answer = await self.client.admin.ListNodes(admin_pb2.ListNodesRequest(page_size=100))
-        self.nodes = {node.facts.id: node for node in answer.nodes}
-        members = {node: _member(said) for node, said in self.nodes.items()}
-        self._view = View("", members)
+        """By the first node that answers."""
+        for endpoint in self.client.context.endpoints:
+            try:
+                admin = (await self.client.to(endpoint.id)).admin
+                request = admin_pb2.ListNodesRequest(page_size=100)
+                answer = await admin.ListNodes(request, timeout=LOOK_TIMEOUT_S)
+            except McError:
+                continue  # It may be the one that was just killed.
+            self.nodes = {node.facts.id: node for node in answer.nodes}
+            members = {node: _member(said) for node, said in self.nodes.items()}
+            self._view = View("", members)
+            return
 
     async def follow(self) -> None:
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
-            try:
-                await self.look()
-            except McError:
-                continue  # Whoever is asked may be the one that was just killed.
+            await self.look()
 
     def view(self) -> View:
         return self._view
@@ -118,6 +125,17 @@ def _member(said: common_pb2.Node) -> Member:
 
 
 @dataclass
+class _Fixed:
+    seen: View
+
+    def view(self) -> View:
+        return self.seen
+
+    def rtts(self) -> RttTable:
+        return RttTable(regions.load().rtt_ms)
+
+
+@dataclass
 class Sender:
     deliverer: Deliverer
     members: Members
@@ -131,25 +149,37 @@ class Sender:
     def node(self) -> str:
         return self.deliverer.ground.node
 
+    def ask(self, plain: bytes, key: str, policy: Policy | None = None) -> Ask:
+        size_bytes = sealed_bytes_max(len(plain))
+        where = Domain("aws", "us-east-1")
+        return Ask(policy or Policy(), where, key, size_bytes, source_node=self.node)
+
+    def election_of_old_figures(self, plain: bytes, key: str) -> Election:
+        """As if all nodes had the same room: the brain of a node that knows old figures."""
+        view = self.members.view()
+        alike = {
+            node: replace(m, facts=replace(m.facts, bytes_total=1 << 40, bytes_free=1 << 40))
+            for node, m in view.members.items()
+            if m.facts
+        }
+        electing = Electing(_Fixed(replace(view, members=alike)), regions.load())
+        return electing.elect(self.ask(plain, key), {})
+
     async def put(
         self,
         plain: bytes,
         key: str,
         *,
-        policy: Policy | None = None,
-        source: Domain | None = None,
+        election: Election | None = None,
         plain_of: Callable[[], AsyncGenerator[bytes, None]] | None = None,
     ) -> Delivered:
         """One chunk, by an election as the brain holds it."""
-        size_bytes = sealed_bytes_max(len(plain))
-        where = source or Domain("aws", "us-east-1")
-        ask = Ask(policy or Policy(), where, key, size_bytes, source_node=self.node)
-        election = self.deliverer.brain.elect(ask, {})
+        ask = self.ask(plain, key)
         sealing = Sealing(self._sealer, plain_of or (lambda: pieces(plain)))
         return await self.deliverer.deliver(
             sealing.parts,
-            election,
-            Terms(JOB, key, size_bytes),
+            election or self.deliverer.brain.elect(ask, {}),
+            Terms(JOB, key, ask.size_bytes),
             on_acked=self._acked,
             on_safe=self._safe,
         )

@@ -5,6 +5,7 @@ import secrets
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -14,8 +15,10 @@ from coordinator.policy import Level, Policy
 from coordinator.types import Domain
 from multicloud.errors import McError
 from nodeagent.core.chunk.codec import Codec
+from nodeagent.core.chunk.envelope import Bytes, Envelope
 from nodeagent.core.chunk.seal import Sealer
-from nodeagent.store.contract import Put
+from nodeagent.core.delivery_words import Patience
+from nodeagent.store.contract import Committed, Pin, Put
 from nodeagent.store.memory import MemoryStore
 from nodeagent.store.volumes import Volumes
 from nodeagent.wire.deliver import Delivered
@@ -34,14 +37,32 @@ THREE = Policy(3, ((Level.NODE, 3),))
 
 
 class Moody(MemoryStore):
-    """Refuses puts while it is told to."""
+    """Refuses puts, or takes its time over them, while it is told to."""
 
     refuses = False
+    slow_s = 0.0
 
     async def put(self, file_bytes_max: int, chunk_id: bytes = b"") -> Put:
         if self.refuses:
             raise McError("NO_ROOM", "this disk took a dislike")
-        return await super().put(file_bytes_max, chunk_id)
+        return _Slow(await super().put(file_bytes_max, chunk_id), self.slow_s)
+
+
+@dataclass
+class _Slow:
+    put: Put
+    slow_s: float
+
+    async def write(self, data: Bytes) -> None:
+        await asyncio.sleep(self.slow_s)
+        await self.put.write(data)
+
+    async def commit(self, envelope: Envelope, pin: Pin | None) -> Committed:
+        await asyncio.sleep(self.slow_s)
+        return await self.put.commit(envelope, pin)
+
+    async def abort(self) -> None:
+        await self.put.abort()
 
 
 def moody(place: Place) -> Volumes:
@@ -64,10 +85,10 @@ def good_mood(five: list[Running]) -> None:
         mood(node, refuses=False)
 
 
-def mood(node: Running, *, refuses: bool) -> None:
+def mood(node: Running, *, refuses: bool = False, slow_s: float = 0.0) -> None:
     (store,) = node.node.data.store.stores
     assert isinstance(store, Moody)
-    store.refuses = refuses
+    store.refuses, store.slow_s = refuses, slow_s
 
 
 def elected(node: Running, key: str, policy: Policy = THREE) -> Election:
@@ -147,6 +168,23 @@ async def test_a_target_that_refuses_is_replaced_by_a_spare(five: list[Running])
     assert (failed.node, failed.reason) == (victim.place.id, "NO_ROOM")
 
 
+async def test_a_disk_that_is_a_hundred_times_slower_is_not_waited_for(
+    five: list[Running],
+) -> None:
+    sender, election = setting(five, source=False)
+    victim = next(n for n in five if n.place.id == election.tree[-1].target)
+    mood(victim, slow_s=5.0)
+    deliverer = replace(sender.node.deliverer, patience=Patience(late_s_min=0.5, late_times=3.0))
+    began_s = time.monotonic()
+    done = await deliverer.deliver(sealing().parts, election, TERMS)
+    done.demand_safe()
+    assert time.monotonic() - began_s < 4 * 5.0  # Three frames and the end are 25 s there.
+    assert victim.place.id not in {copy.node for copy in done.reached.copies}
+    (late,) = (f for f in done.reached.failures if f.node == victim.place.id)
+    assert late.reason == "DEADLINE"
+    assert "others have stored it" in late.message
+
+
 async def test_when_nobody_has_taken_it_the_chunk_is_sealed_anew(five: list[Running]) -> None:
     election = elected(five[0], "anew", Policy(2, ((Level.NODE, 2),)))
     refusing = {seat.node for seat in election.targets}
@@ -174,12 +212,8 @@ async def test_what_is_short_says_what_was_reached(five: list[Running]) -> None:
     others = [node for node in five if node is not sender]
     for node in others[1:]:
         mood(node, refuses=True)
-    deliverer = sender.node.deliverer
-    before, deliverer.patience = deliverer.patience, type(deliverer.patience)(tries_max=2)
-    try:
-        done = await deliverer.deliver(sealing().parts, election, TERMS)
-    finally:
-        deliverer.patience = before
+    deliverer = replace(sender.node.deliverer, patience=Patience(tries_max=2))
+    done = await deliverer.deliver(sealing().parts, election, TERMS)
     assert not done.reached.safe
     assert done.reached.acked == (len(done.reached.copies) >= 2)
     assert {c.node for c in done.reached.copies} == await holders(five, done.chunk_id)
