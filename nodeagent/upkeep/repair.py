@@ -35,6 +35,7 @@ from nodeagent.upkeep.rate import Rate
 _log = structlog.stdlib.get_logger(__name__)
 AGAIN_BASE_S, AGAIN_S_MAX = 2.0, 300.0
 NONCE_BYTES = 32
+MEET_S = 15.0  # After a start: so long members may still be on their way to be known.
 KEEP_EVERY_S = 1.0
 HOLD_S = 3600.0  # A copy that was brought back from a trash stays there for so long.
 JOB = "repair"
@@ -57,6 +58,7 @@ class Repair:
     clock_s: Callable[[], float] = time.monotonic
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     trouble: str = ""
+    _began_s: float = float("-inf")
     _running: set[bytes] = field(default_factory=set)
     _due_s: dict[bytes, float] = field(default_factory=dict)
     _attempts: dict[bytes, int] = field(default_factory=dict)
@@ -107,6 +109,7 @@ class Repair:
 
     async def run(self) -> None:
         """Until it is cancelled."""
+        self._began_s = self.clock_s()
         await self.load()
         rate = Rate(lambda: self.settings().repair_bytes_per_s_max, self.clock_s, self.sleep)
         async with asyncio.TaskGroup() as group:
@@ -275,8 +278,13 @@ class Repair:
         pinned = bool(await self.chunks.pins(damage.chunk_id))
         return live is not None and damage.chunk_id not in live.chunks and not pinned
 
+    def _is_meeting(self) -> bool:
+        """Shortly after the start it is not known yet who there is to be asked."""
+        starting = self.clock_s() - self._began_s < MEET_S
+        return starting and (not self.members.others() or bool(self.members.away()))
+
     def _say_lost(self, damage: Damage, sources: Sequence[Proof]) -> None:
-        if not self.damages.set_lost(damage.chunk_id, True):
+        if self._is_meeting() or not self.damages.set_lost(damage.chunk_id, True):
             return
         chunk = damage.chunk_id.hex()
         silent = [*(one.node for one in sources if one.unknown), *self.members.away()]

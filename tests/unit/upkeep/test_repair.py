@@ -77,6 +77,22 @@ async def test_a_chunk_without_any_good_copy_is_told_loudly_and_asked_for_again(
     assert first.reported == (0, 0)
 
 
+async def test_who_has_just_started_and_knows_nobody_does_not_cry(tmp_path: Path) -> None:
+    village = Village(tmp_path, 2)
+    first, second = village.all
+    await village.store(ONE, first)
+    second.up = False
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(first.upkeep.repair.run())
+        await damaged(village, first)
+        await first.upkeep.repair.tried([ONE.id])
+        assert first.reported == (1, 0)
+        village.clock.now_s += 15
+        await first.upkeep.repair.tried([ONE.id])
+        assert first.reported == (1, 1)
+        running.cancel()
+
+
 async def test_a_copy_in_a_trash_is_brought_back_when_no_other_is_good(tmp_path: Path) -> None:
     village = Village(tmp_path, 2)
     first, second = village.all
