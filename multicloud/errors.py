@@ -75,6 +75,7 @@ REASONS: Mapping[str, Reason] = {
     "COPIES_MISSING": Reason("UNAVAILABLE", 1, _H, "`mcctl nodes` shows who is away; what was reached stays, try again"),
     "NO_MAJORITY": Reason("UNAVAILABLE", 3, _E, "start or reach the members named; reading, listing and storing go on"),
     "AUDIT_UNWRITABLE": Reason("FAILED_PRECONDITION", 1, _E, "free the disk or mend the permissions of the audit log; until then nothing is changed"),
+    "WORKER_LOST": Reason("ABORTED", 1, _E, "it is tried again elsewhere; when it stays so, the step needs more memory or time than process.* gives"),
     "INPUT_BROKEN": Reason("FAILED_PRECONDITION", 1, _N, "the named object is not what its format asks for: mend it, or exclude it with --exclude"),
     "RECORDS_BAD": Reason("FAILED_PRECONDITION", 1, _N, "mend the data or the step named: `mcctl pipeline try` shows both; on_bad and fail_above say how much may be bad"),
     "UNSUPPORTED": Reason("UNIMPLEMENTED", 1, _N, "upgrade the node that answered"),

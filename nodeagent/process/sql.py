@@ -17,7 +17,8 @@ _CHANGING = re.compile(
 
 
 _UNORDERED = re.compile(r"\b(join|distinct|union|intersect|except|group\s+by)\b", re.IGNORECASE)
-_ORDERED = re.compile(r"\border\s+by\b(?!.*\))", re.IGNORECASE | re.DOTALL)
+_ORDERED = re.compile(r"\border\s+by\b", re.IGNORECASE)
+_INNERMOST = re.compile(r"\([^()]*\)")
 
 
 class SqlFault(Exception):
@@ -48,12 +49,19 @@ def _bare(query: str) -> str:
     return _SKIPPED.sub(lambda found: '""' if found[0].startswith('"') else "''", query)
 
 
+def _outermost(bare: str) -> str:
+    """Without whatever stands in parentheses."""
+    while (less := _INNERMOST.sub("", bare)) != bare:
+        bare = less
+    return bare
+
+
 def run(query: str, frame: pl.DataFrame) -> pl.DataFrame:
     """Of a query that was checked: what is wrong now is wrong with these records."""
     try:
         found = _lazy(query, frame.lazy()).collect()
         bare = _bare(query)
-        if _UNORDERED.search(bare) and not _ORDERED.search(bare):
+        if _UNORDERED.search(bare) and not _ORDERED.search(_outermost(bare)):
             # Their order is that of hash tables: nothing that another machine must share.
             found = found.sort(found.columns, nulls_last=True, maintain_order=True)
         return found

@@ -201,6 +201,13 @@ def test_sql_gives_the_same_order_at_every_run(query: str) -> None:
     assert out(through(f'[[step]]\nuse = "transform.sql"\nquery = "{query}"', records))
 
 
+def test_the_order_that_a_query_asks_for_is_kept() -> None:
+    query = "SELECT k, count(*) AS n FROM chunk GROUP BY k ORDER BY -length(k), k"
+    records: list[Record] = [{"k": "x" * (i % 5)} for i in range(50)]
+    result = out(through(f'[[step]]\nuse = "transform.sql"\nquery = "{query}"', records))
+    assert [len(str(r["k"])) for r in result] == [4, 3, 2, 1, 0]
+
+
 @pytest.mark.parametrize(
     "step",
     [
