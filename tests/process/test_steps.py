@@ -202,7 +202,7 @@ def test_sql_gives_the_same_order_at_every_run(query: str) -> None:
 
 
 def test_the_order_that_a_query_asks_for_is_kept() -> None:
-    query = "SELECT k, count(*) AS n FROM chunk GROUP BY k ORDER BY -length(k), k"
+    query = "SELECT k, count(*) AS n FROM chunk GROUP BY k ORDER BY length(k) DESC, k"
     records: list[Record] = [{"k": "x" * (i % 5)} for i in range(50)]
     result = out(through(f'[[step]]\nuse = "transform.sql"\nquery = "{query}"', records))
     assert [len(str(r["k"])) for r in result] == [4, 3, 2, 1, 0]
