@@ -8,17 +8,6 @@ import pytest
 
 from tests.live.cluster import Cluster, Home
 
-HERE = Path(__file__).parent
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Six real daemons share the machine with whatever else runs on it: one test may be run once
-    more, and pytest's summary says RERUN.
-    """
-    for item in items:
-        if item.path.is_relative_to(HERE):
-            item.add_marker(pytest.mark.flaky(reruns=1))
-
 
 @pytest.fixture
 def home() -> Iterator[Home]:

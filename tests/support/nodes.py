@@ -1,6 +1,7 @@
 """Real nodes in the test's own loop: real files, real mTLS, real gRPC, free ports."""
 
 import asyncio
+import os
 import socket
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -114,10 +115,14 @@ def _toml(value: Any) -> str:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that were free a moment ago, below those that the system gives to callers."""
+    """Ports that were free a moment ago: below those that the system gives to callers and those of
+    dev clusters, and others for each process of the suite.
+    """
+    process = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    first = 10000 + 2000 * (process % 4) + hash(str(Path.cwd())) % 1000
     sockets = []
     try:
-        for port in range(20000 + hash(str(Path.cwd())) % 1000, 32000):
+        for port in range(first, 20000):
             probe = socket.socket()
             try:
                 probe.bind(("127.0.0.1", port))
