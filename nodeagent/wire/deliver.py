@@ -86,7 +86,7 @@ class Deliverer:
         """
         goal = Goal(election.ask.policy, ack_copies)
         span = self.ground.watcher.span("put", job=terms.job, task=terms.task)
-        with span as traced, self.ground.budget.lease(self.ground.node) as lease:
+        with span as traced, await self._room() as lease:
             for sending in range(1, SENDS_MAX + 1):
                 known = await self._known(election, terms)
                 if known:
@@ -104,6 +104,18 @@ class Deliverer:
             self.ground.watcher.count("mc.deliveries", outcome=outcome)
             traced.fact(copies=len(done.reached.copies), outcome=outcome, sendings=sending)
         return done
+
+    async def _room(self) -> Lease:
+        """For what is sealed ahead. Waits while many others have it, and not for ever."""
+        clock_s = self.ground.clock_s
+        until_s = clock_s() + self.ground.limits().stream_stall_s
+        while True:
+            try:
+                return self.ground.budget.lease(self.ground.node)
+            except McError as busy:
+                if clock_s() >= until_s or busy.retry_after_s is None:
+                    raise
+                await asyncio.sleep(self.rng.uniform(0.0, busy.retry_after_s))
 
     def _delivering(self, election: Election, goal: Goal, terms: Terms, lease: Lease) -> Delivering:
         cost, patience = self.brain.cost, self.patience

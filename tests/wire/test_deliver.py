@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 
@@ -273,3 +274,43 @@ async def test_many_chunks_at_once_are_all_safe(five: list[Running]) -> None:
     for task in tasks:
         task.result().demand_safe()
     assert len({task.result().chunk_id for task in tasks}) == 8
+
+
+async def test_more_at_once_than_there_is_room_for_wait_for_each_other(five: list[Running]) -> None:
+    node = five[0]
+    budget, taken = node.node.data.budget, []
+    with pytest.raises(McError, match="wait here"):
+        while True:
+            taken.append(budget.lease(node.place.id))
+    election = elected(node, "waits")
+    async with asyncio.TaskGroup() as group:
+        work = node.node.deliverer.deliver(sealing().parts, election, TERMS)
+        delivering = group.create_task(work)
+        done, _ = await asyncio.wait([delivering], timeout=0.2)
+        assert not done
+        for lease in taken:
+            lease.__exit__()
+    delivering.result().demand_safe()
+    assert budget.used_bytes == 0
+
+
+async def test_every_hop_of_a_chunk_is_in_one_trace(five: list[Running]) -> None:
+    sender, election = setting(five, source=False)
+    victim = next(n for n in five if n.place.id == election.tree[-1].target)
+    mood(victim, refuses=True)
+    watcher = watcher_of(sender)
+    with watcher.span("test") as span:
+        done = await sender.node.deliverer.deliver(sealing().parts, election, TERMS)
+    done.demand_safe()
+    (put,) = (s for s in watcher.spans_of(span.trace_id) if s.name == "put")
+    assert put.attributes["mc.outcome"] == "safe"
+
+    def seen() -> bool:
+        names = [s.name for n in five for s in watcher_of(n).spans_of(span.trace_id)]
+        return names.count("chunk.receive") == 4 and "chunk.push" in names
+
+    await until(seen)
+
+
+def watcher_of(node: Running) -> Any:
+    return node.node.data.ground.watcher
