@@ -26,6 +26,7 @@ STYLES = {
     "node.gone": "red",
     "node.removed": "magenta",
     "cluster.frozen": "bold yellow",
+    "council.changed": "cyan",
 }
 TAIL = 1000
 COLUMNS = ("TIME", "SEEN BY", "EVENT", "NODE", "WHY")

@@ -73,6 +73,10 @@ async def _node(name: str) -> dict[str, Any]:
         "generation": facts.generation,
         "revision": facts.revision,
         "format_level_max": facts.format_level_max,
+        "council": {
+            "member": seen.node.in_council,
+            "volume": facts.council_volume or None,
+        },
         "volumes": kept,
     }
 

@@ -29,9 +29,24 @@ async def _status() -> dict[str, Any]:
         "chunks_by_copies": {str(n): answer.chunks_by_copies[n] for n in answer.chunks_by_copies},
         "repair_debt": answer.repair_debt_bytes,
         "nodes": [one.fields for one in seen],
+        "council": council(answer.council),
         "jobs": [],  # Nothing makes jobs yet.
         "usd_today": answer.usd_today,
         "problems": problems(answer, seen, client.node.name),
+    }
+
+
+def council(found: admin_pb2.CouncilStatus) -> dict[str, Any]:
+    """As documented for `mcctl status -o json`."""
+    members = [
+        {"name": seat.node, "id": seat.id, "there": seat.there, "why": seat.why or None}
+        for seat in found.members
+    ]
+    return {
+        "epoch": found.epoch,
+        "deciding": found.majority,
+        "members": members,
+        "registers": found.registers,
     }
 
 
@@ -67,6 +82,7 @@ def _screen(found: dict[str, Any]) -> list[Block]:
         f"cluster {found['cluster']}: {well} of {len(nodes)} nodes well, {_count(clouds, 'cloud')} "
         f"(as {found['answered_by']} sees it)",
     ]
+    blocks.append(_council_line(found["council"]))
     if found["chunks_by_copies"]:
         by = ", ".join(f"{n} with {c} copies" for c, n in found["chunks_by_copies"].items())
         blocks.append(f"chunks: {by}; {found['repair_debt']} bytes to repair")
@@ -85,6 +101,16 @@ def _screen(found: dict[str, Any]) -> list[Block]:
             f"  next: {problem['next']}",
         ]
     return blocks
+
+
+def _council_line(found: dict[str, Any]) -> Block:
+    if not found["epoch"]:
+        return Cell("council: none is known here yet; nothing can be decided", "yellow")
+    names = ", ".join(
+        one["name"] if one["there"] else f"{one['name']} (away)" for one in found["members"]
+    )
+    line = f"council: epoch {found['epoch']}, {_count(len(found['members']), 'member')}: {names}"
+    return line if found["deciding"] else Cell(f"{line}; nothing can be decided here", "red")
 
 
 def _state(state: str) -> Cell:

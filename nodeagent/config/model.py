@@ -156,7 +156,7 @@ class Council(Section):
     call_s: float = option(1.5, "A member that has not answered by then is asked again.", reload=True, ge=0.1, le=30)
     replace_after_s: float = option(600.0, "A member that is away for so long loses its seat to another node, while a majority is there to decide it.", reload=True, ge=1, le=604800)
     settle_s: float = option(1.0, "A better council must be possible for so long before its members change: a cluster that starts changes them once.", reload=True, ge=0.1, le=600)
-    found_after_s: float = option(1.0, "The founder listens for so long for a council that exists already, before it opens the first.", ge=0, le=600)
+    found_after_s: float = option(5.0, "While no other node greets it, the founder listens for so long for a council that exists already, before it opens the first.", ge=0, le=600)
 
 
 class Limits(Section):

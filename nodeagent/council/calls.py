@@ -27,6 +27,7 @@ from multicloud.v1 import council_pb2 as pb
 from multicloud.v1 import council_pb2_grpc
 from nodeagent.council.contract import EPOCH_KEY
 from nodeagent.council.words import (
+    check_members,
     from_ballot,
     from_epoch,
     from_key,
@@ -72,8 +73,11 @@ class Calls:
         try:
             async for answer in stub.ListRegisters(request, timeout=timeout_s):
                 register = answer.register
-                key = register.key if register.key == EPOCH_KEY else from_key(register.key)
-                yield key, from_state(register.state)
+                if register.key == EPOCH_KEY:
+                    check_members(register.state.value)
+                else:
+                    from_key(register.key)
+                yield register.key, from_state(register.state)
         except grpc.aio.AioRpcError as error:
             raise self.explain(error, node) from error
 

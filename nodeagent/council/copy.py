@@ -116,9 +116,8 @@ class Copy:
 
     def list(self, prefix: str = "") -> Sequence[Register]:
         return [
-            Register(key, state.version, state.value)
-            for key, state in sorted(self.states.items())
-            if key.startswith(prefix) and key != EPOCH_KEY
+            Register(key, self.states[key].version, self.states[key].value)
+            for key in sorted(k for k in self.states if k.startswith(prefix) and k != EPOCH_KEY)
         ]
 
     async def watch(self, prefix: str = "") -> AsyncIterator[Register]:

@@ -73,6 +73,7 @@ class Proposer:
         epoch = await self._some_epoch(end_s)
         pauses = 0
         while True:
+            asked_s = clock_s()
             outcome, silent = await self._try(epoch, change)
             if isinstance(outcome, Decided):
                 self.watcher.observe("mc.council.decision.duration", clock_s() - begun_s)
@@ -83,7 +84,7 @@ class Proposer:
                 await self._finish(epoch, end_s)
             elif isinstance(outcome, Blocked):
                 pauses += 1
-                await self._pause(pauses, end_s)
+                await self._pause(pauses, clock_s() - asked_s, end_s)
             epoch = self.known.epoch
 
     async def change_members(self, epoch: Epoch, wanted: tuple[Seat, ...], within_s: float) -> None:
@@ -121,7 +122,7 @@ class Proposer:
             if clock_s() >= end_s:
                 raise self._undecided(change, epoch, silent)
             pauses += 1
-            await self._pause(pauses, end_s)
+            await self._pause(pauses, PAUSE_S, end_s)
 
     # -- One try
 
@@ -186,8 +187,9 @@ class Proposer:
             await asyncio.sleep(LOOK_S)
         return self.known.epoch
 
-    async def _pause(self, count: int, end_s: float) -> None:
-        most_s = min(PAUSE_S * 2 ** min(count, 16), PAUSE_S_MAX)
+    async def _pause(self, count: int, took_s: float, end_s: float) -> None:
+        """The longer a try takes, the longer it needs to be alone."""
+        most_s = min(max(took_s, PAUSE_S) * 2 ** min(count, 16), PAUSE_S_MAX)
         left_s = max(0.0, end_s - asyncio.get_running_loop().time())
         await asyncio.sleep(min(self.rng.uniform(0, most_s), left_s))
 

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from coordinator.council.registers import (
+    NEXT_KEY,
     Accept,
     Accepted,
     Answer,
@@ -20,6 +21,7 @@ from multicloud.v1 import council_pb2 as pb
 from nodeagent.council.copy import Copy
 from nodeagent.council.member import Member
 from nodeagent.council.words import (
+    check_members,
     from_ballot,
     from_epoch,
     from_key,
@@ -55,6 +57,8 @@ class CouncilService:
     async def accept(self, request: pb.AcceptRequest, call: Call) -> pb.AcceptResponse:
         ballot = from_ballot(request.ballot)
         asked = Accept(from_key(request.key), ballot, from_state(request.state))
+        if asked.key == NEXT_KEY and asked.state.version:
+            check_members(asked.state.value)
         match await self.member.answer(from_seat(request.to), asked):
             case Took():
                 return pb.AcceptResponse(accepted=True)

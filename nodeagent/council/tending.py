@@ -138,7 +138,8 @@ class Tending:
         try:
             # A ballot that every member refuses, and says where it stands.
             answer = await self.members.ask(seat, Prepare(NEXT_KEY, NO_BALLOT), call_s)
-            assert isinstance(answer, Refused)
+            if not isinstance(answer, Refused):
+                return False
             if answer.epoch.number > epoch.number:
                 self.copy.learn(answer.epoch)
             if answer.epoch.number >= epoch.number:

@@ -9,6 +9,7 @@ from coordinator.council.registers import (
     Operation,
     Seat,
     State,
+    members_of,
 )
 from multicloud.errors import FieldFault, McError
 from multicloud.v1 import council_pb2
@@ -41,6 +42,20 @@ def from_key(key: str) -> str:
     if not KEY.fullmatch(key) or key == EPOCH_KEY:
         raise _refuse("key", "1 to 200 letters, digits, '.', '_', '@', ':', '/', '-'")
     return key
+
+
+def check_members(value: bytes) -> None:
+    """What the registers `next` and `epoch` hold: some members, each once."""
+    try:
+        seats = members_of(value)
+    except (ValueError, TypeError) as error:
+        raise _refuse("value", "a list of members") from error
+    if not 0 < len(set(seats)) == len(seats) <= MEMBERS_MAX or not all(
+        isinstance(word, str) and len(word) <= NAME_CHARS_MAX
+        for seat in seats
+        for word in (seat.node, seat.volume)
+    ):
+        raise _refuse("value", f"1 to {MEMBERS_MAX} members, each once")
 
 
 def to_seat(seat: Seat) -> council_pb2.CouncilMember:

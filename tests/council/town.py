@@ -34,7 +34,7 @@ class Town:
             options = {"node.cloud": CLOUDS[number % 3], **self.more}
             life = AsyncExitStack()
             self.up[number] = await life.enter_async_context(
-                running(self.places[number], None, **options)
+                running(self.places[number], **options)
             )
             self._lives[number] = life
 

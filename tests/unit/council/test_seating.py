@@ -3,7 +3,7 @@
 from collections import Counter
 
 from coordinator.council.registers import Epoch, Seat
-from coordinator.council.seating import Candidate, next_members
+from coordinator.council.seating import Candidate, members_without, next_members
 from coordinator.types import Domain
 
 
@@ -93,3 +93,22 @@ def test_nobody_goes_on_when_a_majority_is_lost() -> None:
     assert five is not None
     left = [c for c in nodes if c.seat not in five[:3]]
     assert next_members(Epoch(2, five), left) is None
+
+
+def test_whoever_goes_for_good_is_replaced_first_or_the_council_gets_smaller() -> None:
+    nodes = six()
+    five = next_members(founded(nodes[0]), nodes)
+    assert five is not None
+    epoch = Epoch(2, five)
+    without = members_without(epoch, nodes, five[0].node)
+    assert len(without) == 5
+    assert set(five[1:]) < set(without)
+    assert len(members_without(epoch, [c for c in nodes if c.seat in five], five[0].node)) == 3
+    assert members_without(founded(nodes[0]), nodes[:2], nodes[0].seat.node) == (nodes[1].seat,)
+    assert members_without(founded(nodes[0]), nodes[:1], nodes[0].seat.node) == ()
+
+
+def test_a_seat_is_handed_to_those_who_are_sound_now() -> None:
+    epoch = Epoch(2, tuple(c.seat for c in six()[:3]))
+    nodes = [candidate(c.seat.node, sound=c.seat.node != "gcp-a") for c in six()[:4]]
+    assert [s.node for s in members_without(epoch, nodes, "aws-a")] in (["aws-b"], ["gcp-b"])
