@@ -22,6 +22,7 @@ TABLE: Mapping[str, Row] = {
     "node": Row("Nodes", "mcctl.nodes", "node", "One node in full; drain it, have it back, remove it for ever."),
     "rtt": Row("Nodes", "mcctl.rtt", "rtt", "The matrix of round-trip times between nodes or regions."),
     "place": Row("Nodes", "mcctl.place", "place", "Which nodes would get the copies of a chunk, and why."),
+    "pipeline": Row("Data", "mcctl.pipeline", "app", "Write, check and try what happens to records; no cluster needed."),
     "verify": Row("Data", "mcctl.verify", "verify", "Have every copy of a chunk read and proven now."),
     "events": Row("Look", "mcctl.events", "events", "What has happened, as each node saw it, and why."),
     "config": Row("Configuration", "mcctl.config", "app", "Check, explain and reload the configuration of nodes."),

@@ -204,6 +204,16 @@ class Store(Section):
     readers_max: int = option(4, "Threads that read at once on each volume.", ge=1, le=64)
 
 
+class Process(Section):
+    """The processing of records, in worker processes of their own."""
+
+    workers: int = option(0, "Worker processes; 0: one for each core.", ge=0, le=256)
+    memory_bytes_max: int = option(2 << 30, "Memory of one worker, beyond what it has at its start. A step that needs more fails its task.", ge=256 << 20, le=1 << 40)
+    step_timeout_s: float = option(300.0, "A worker that shows no sign of life for so long is ended.", ge=5, le=86400)
+    calls: list[str] = option([], "Functions that `python` steps may call: module:function, or module:* for all of a module. They run as this node's user, shut in.", examples=[["acme.clean:normalise"]], max_length=256)
+    python_path: list[AbsolutePath] = option([], "Folders of the modules that `python` steps call.", max_length=64)
+
+
 class Shutdown(Section):
     """How the daemon goes."""
 
@@ -275,6 +285,7 @@ class Config(Section):
     limits: Limits = Field(default_factory=Limits)
     volume: list[Volume] = option([], "Where chunks are kept; empty: in the folder `chunks` of node.state_dir.", max_length=64)
     store: Store = Field(default_factory=Store)
+    process: Process = Field(default_factory=Process)
     shutdown: Shutdown = Field(default_factory=Shutdown)
     upkeep: Upkeep = Field(default_factory=Upkeep)
     audit: Audit = Field(default_factory=Audit)

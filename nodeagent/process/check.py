@@ -23,15 +23,15 @@ def allows(allowed: Collection[str], call: str) -> bool:
     return call in allowed or f"{call.partition(':')[0]}:*" in allowed
 
 
-def check(pipeline: Pipeline, allowed: Collection[str]) -> list[Fault]:
+def check(pipeline: Pipeline, allowed: Collection[str] | None) -> list[Fault]:
     """Nothing is run, and no function of the operator's is imported."""
     faults = Faults()
     columns: Columns = None
     for at, step in enumerate(pipeline.steps):
         key: Key = ("step", at)
         columns = _STEPS.get(step.use, _same)(faults, key, step, columns)
-        if step.use == "python" and not allows(allowed, step.options["call"]):
-            call = step.options["call"]
+        call = step.options.get("call", "")
+        if call and allowed is not None and not allows(allowed, call):
             rule = f"{call} is not allow-listed; nodes run only what process.calls names"
             faults.add((*key, "call"), rule, near(call, allowed))
     return faults.found

@@ -63,6 +63,26 @@ class ReadChunk:
     unread: list[Bad] = field(default_factory=list)
     misfits: list[Bad] = field(default_factory=list)  # Read, but not as the first step asks.
 
+    def __len__(self) -> int:
+        return self.chunk.frame.height + len(self.unread) + len(self.misfits)
+
+    def first(self, count: int) -> "ReadChunk":
+        """Of all that was found, the first ones, good or bad."""
+        good = [self.chunk.offset(row) for row in range(self.chunk.frame.height)]
+        bad = [one.offset_bytes for one in (*self.unread, *self.misfits)]
+        found = sorted([*good, *bad])
+        if len(found) <= count:
+            return self
+        end = found[count]
+        kept = pl.Series([at < end for at in good], dtype=pl.Boolean)
+        if not kept.any() and good and good[0] == good[-1] == end:  # One offset for a whole group.
+            kept = pl.Series([row < count for row in range(len(good))], dtype=pl.Boolean)
+        return ReadChunk(
+            self.chunk.keep(kept),
+            [one for one in self.unread if one.offset_bytes < end],
+            [one for one in self.misfits if one.offset_bytes < end],
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:

@@ -45,8 +45,11 @@ class Engine:
         caller: Caller,
         bounds: Bounds,
         after_step: AfterStep | None = None,
+        records_max: int | None = None,
     ) -> None:
+        """`records_max`: of each part, for a trial; a job takes all."""
         self._pipeline, self._caller, self._bounds = pipeline, caller, bounds
+        self._records_max = records_max
         self._after_step = after_step
         first = pipeline.steps[0] if pipeline.steps else None
         self._schema_first = first is not None and first.use == "validate.schema"
@@ -90,7 +93,7 @@ class Engine:
             out = writer(part, kind, pipeline)
             yield Opened(path, index)
         records = 0
-        for found in reading.chunks():
+        for found in self._limited(reading.chunks()):
             chunk, quarantined = self._through(found, sums)
             yield from quarantined
             height = chunk.frame.height
@@ -104,6 +107,18 @@ class Engine:
         if out is not None:
             yield from _data(out.end())
             yield Closed(records)
+
+    def _limited(self, found: Iterator[ReadChunk]) -> Iterator[ReadChunk]:
+        left = self._records_max
+        for one in found:
+            if left is None:
+                yield one
+                continue
+            taken = one.first(left)
+            left -= len(taken)
+            yield taken
+            if left <= 0:
+                return
 
     def _kind(self, part: Part, source: Source) -> FileKind:
         if not source.size_bytes:

@@ -29,10 +29,11 @@ format = "parquet"                 # same (keeps paths) | jsonl | parquet | tar
 """
 
 
-def checked(text: str, name: str, allowed: Collection[str]) -> Pipeline:
+def checked(text: str, name: str, allowed: Collection[str] | None) -> Pipeline:
     """The pipeline of a file called `name`. Raises PIPELINE_INVALID with every fault of it.
 
-    `allowed`: the functions that `python` steps may call. This imports Polars when there are steps.
+    `allowed`: the functions that `python` steps may call; None: whoever asks cannot know. This
+    imports Polars when there are steps.
     """
     if len(text) > FILE_BYTES_MAX:
         raise _invalid(name, [FieldFault("file", f"is longer than {FILE_BYTES_MAX} bytes", name)])
