@@ -12,6 +12,7 @@ from multicloud.errors import McError
 from nodeagent.core.upkeep_proofs import Proof, good, judged, may_discard
 from nodeagent.store.contract import Evidence
 from nodeagent.upkeep.contract import Chunks, Fellows, Live, Members, Roots, Settings, Whereabouts
+from nodeagent.upkeep.rate import Rate
 from nodeagent.upkeep.surplus import NONCE_BYTES
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -25,6 +26,7 @@ class EvidencePass:
     whereabouts: Whereabouts
     roots: Roots
     settings: Callable[[], Settings]
+    rate: Rate  # Of bytes that are read to be sure.
     clock_unix_s: Callable[[], float] = time.time
 
     async def pass_once(self) -> int:
@@ -40,6 +42,7 @@ class EvidencePass:
             live = None  # Then the default policy says how many copies are enough.
         gone = 0
         for piece in old:
+            await self.rate.take(piece.file_bytes)
             if await self._needless(piece, live):
                 await self.chunks.discard(piece.name)
                 _log.info("evidence_discarded", chunk=piece.chunk_id.hex(), name=piece.name)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from multicloud.errors import McError
-from nodeagent.store.contract import Trashed
+from nodeagent.store.contract import Held, Trashed
 from nodeagent.upkeep.contract import Chunks, Happenings, Settings, Telling, Witness
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -30,7 +30,7 @@ class Inspected:
 class Inspector:
     chunks: Chunks
     witness: Witness
-    kept_elsewhere: Callable[[bytes], Awaitable[bool]]  # Enough proven copies, now, without ours.
+    kept_elsewhere: Callable[[Held], Awaitable[bool]]  # Enough proven copies, now, without ours.
     settings: Callable[[], Settings]
     telling: Telling
     happenings: Happenings
@@ -65,7 +65,7 @@ class Inspector:
             return "a pin holds it", False
         if named and one.why != SURPLUS:
             return "something names it", False
-        if named and old and not await self.kept_elsewhere(chunk_id):
+        if named and old and not await self.kept_elsewhere(one.held):
             return "its other copies are not proven", False
         return "", old and known_unix_s > one.trashed_unix_s
 

@@ -2,6 +2,7 @@
 holders that meet the policy have promised to keep the chunk for a day and then proven its bytes.
 """
 
+import asyncio
 import secrets
 import time
 from collections.abc import Callable, Sequence
@@ -26,6 +27,7 @@ from nodeagent.upkeep.contract import (
     Telling,
 )
 from nodeagent.upkeep.inspector import SURPLUS
+from nodeagent.upkeep.rate import Rate
 from nodeagent.upkeep.walk import walk
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -44,6 +46,7 @@ class Surplus:
     settings: Callable[[], Settings]
     telling: Telling
     happenings: Happenings
+    rate: Rate  # Of bytes that are read to be sure.
     clock_unix_s: Callable[[], float] = time.time
     clock_s: Callable[[], float] = time.monotonic
 
@@ -63,14 +66,15 @@ class Surplus:
                 batch = []
         return trimmed + await self._batch(batch, live.chunks.__getitem__)
 
-    async def kept_elsewhere(self, chunk_id: bytes) -> bool:
+    async def kept_elsewhere(self, held: Held) -> bool:
         """For a copy that lies in the trash already: would it be trimmed again?"""
+        chunk_id = held.chunk_id
         live = await self.roots.read()
         if live is None:
             return False
         policy = live.chunks.get(chunk_id, Policy())
         keep = await self._keepers(chunk_id, policy, await self._who_has([chunk_id]))
-        return keep is not None and await self._proven(chunk_id, keep, own=b"")
+        return keep is not None and await self._proven(held, keep, own=b"")
 
     async def _batch(self, batch: Sequence[Held], policy_of: Callable[[bytes], Policy]) -> int:
         trimmed = 0
@@ -80,6 +84,7 @@ class Surplus:
             for one in batch
             if keepers(policy_of(one.chunk_id), self._better(one.chunk_id)) is not None
         ]
+        await asyncio.sleep(0)  # Ranking takes time, and others have work, too.
         if not asked:
             return 0
         has = await self._who_has([one.chunk_id for one in asked])
@@ -123,7 +128,7 @@ class Surplus:
             return False
         begun_s = self.clock_s()
         with self.telling.span("chunk.trim", chunk=chunk):
-            if not await self._proven(one.chunk_id, keep, own=None):
+            if not await self._proven(one, keep, own=None):
                 return False
             if self.clock_s() - begun_s > HOUR_S:
                 return False
@@ -135,8 +140,10 @@ class Surplus:
             self.happenings.add("chunk.trimmed", chunk=chunk, why=f"{names} keep it")
         return trashed
 
-    async def _proven(self, chunk_id: bytes, keep: Sequence[Site], own: bytes | None) -> bool:
+    async def _proven(self, held: Held, keep: Sequence[Site], own: bytes | None) -> bool:
         """First the promise, on their disks, then the proof: what is proven stays for a day."""
+        chunk_id = held.chunk_id
+        await self.rate.take(held.file_bytes)
         nonce = secrets.token_bytes(NONCE_BYTES)
         try:
             if own is None:

@@ -29,6 +29,7 @@ from nodeagent.upkeep.contract import (
 from nodeagent.upkeep.damages import Damages
 from nodeagent.upkeep.evidence import EvidencePass
 from nodeagent.upkeep.inspector import Inspector
+from nodeagent.upkeep.rate import Rate
 from nodeagent.upkeep.repair import Repair
 from nodeagent.upkeep.scrub import Scrub
 from nodeagent.upkeep.surplus import Surplus
@@ -78,14 +79,15 @@ class Upkeep:
             rng=rng,
         )
         self.collect = Collect(chunks, all_.roots, settings, telling, happenings)
+        rate = Rate(lambda: settings().scrub_bytes_per_s_max)  # Reading to be sure is a scrub.
         self.surplus = Surplus(
-            chunks, all_.roots, all_.fellows, all_.members, settings, telling, happenings
+            chunks, all_.roots, all_.fellows, all_.members, settings, telling, happenings, rate
         )
         self.inspector = Inspector(
             chunks, all_.witness, self.surplus.kept_elsewhere, settings, telling, happenings
         )
         self.evidence = EvidencePass(
-            chunks, all_.fellows, all_.members, all_.whereabouts, all_.roots, settings
+            chunks, all_.fellows, all_.members, all_.whereabouts, all_.roots, settings, rate
         )
         self.trouble: dict[str, str] = {}  # What stood in the way of a pass the last time.
         all_.on_damage(self.repair.on_damage)

@@ -2,6 +2,7 @@
 another node; what its jobs gave up goes through trash and inspection.
 """
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from tests.support.disks import fault_of
 from tests.support.nodes import Place, Running, make_place, running, until
 from tests.support.people import People
 
+DAY_S = 86_400.0
 pytestmark = pytest.mark.timeout(60)
 ONE = seal(b"m" * 9000)
 
@@ -93,3 +95,28 @@ async def test_what_became_of_a_file_is_found_kept_as_evidence_and_mended(
         (kept,) = (node.place.folder / "volume" / "quarantine").iterdir()
         assert fault_of(kept.read_bytes(), ONE.id) is not None
         assert file_of(other, ONE).read_bytes() == ONE.file
+
+
+async def test_what_nothing_names_leaves_the_disk_a_day_later_and_what_is_named_comes_back(
+    people: People, tmp_path: Path
+) -> None:
+    options = {"grace_s": 0, "trash_share_max": 1.0}
+    async with started(make_place(people, tmp_path, 1, {"upkeep": options})) as node:
+        two = seal(b"n" * 9000)
+        for chunk in (ONE, two):
+            await stored(node, chunk)
+        live = node.place.state / "live-chunks"
+        live.write_text("end 0\n")
+        upkeep = node.node.upkeep.upkeep
+        assert (await upkeep.collect.pass_once()).trashed.chunks == 2
+        assert not file_of(node, ONE).exists()
+        live.write_text(f"{two.id.hex()}\nend 1\n")
+        inspected = await upkeep.inspector.pass_once()
+        assert (inspected.purged, inspected.revived) == (0, 1)
+        assert file_of(node, two).read_bytes() == two.file
+        upkeep.inspector.clock_unix_s = lambda: time.time() + DAY_S
+        assert (await upkeep.inspector.pass_once()).purged == 1
+        left = [
+            path for path in (node.place.folder / "volume").rglob("*") if ONE.id.hex() in path.name
+        ]
+        assert left == []
