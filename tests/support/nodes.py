@@ -29,6 +29,7 @@ from nodeagent.rpc.observer import CallObserver
 from nodeagent.rpc.watch_thread import WatchThread
 from nodeagent.settings import Settings
 from nodeagent.store.memory import MemoryStore
+from nodeagent.store.observer import TelemetryObserver
 from nodeagent.store.open import open_volumes
 from nodeagent.store.volumes import Volumes
 from nodeagent.telemetry import Telemetry
@@ -172,7 +173,8 @@ async def running(
         stack.push_async_callback(telemetry.stop)
         settings = Settings(live, notifier, lambda: node.config_changed())
         if store is None and on_disk:
-            store = await open_volumes(config, folder.path)
+            heard = TelemetryObserver(telemetry)
+            store = await open_volumes(config, folder.path, observer=heard)
         store = store or Volumes([MemoryStore(place.id, clock=time.time)])
         stack.push_async_callback(store.close)
         group = await stack.enter_async_context(asyncio.TaskGroup())

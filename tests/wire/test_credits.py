@@ -13,6 +13,7 @@ from multicloud.channel import Credentials
 from multicloud.errors import McError
 from nodeagent.core.chunk.layout import FRAME_SEALED_BYTES_MAX
 from nodeagent.store.volumes import Volumes
+from nodeagent.wire.budget import WINDOW_BYTES_FIRST
 from tests.support.chunks import seal
 from tests.support.faulty import Faulty
 from tests.support.nodes import Running, make_place, running, until
@@ -47,7 +48,7 @@ async def test_a_sender_starts_with_nothing_and_gets_a_small_window(
     async with sending(node, sender) as stream:
         await stream.send(opening())
         await stream.until(lambda: stream.credits)
-        assert stream.credits == FRAME_SEALED_BYTES_MAX == used(node)
+        assert stream.credits == WINDOW_BYTES_FIRST == used(node)
     await until(lambda: used(node) == 0)
 
 
@@ -88,7 +89,7 @@ async def test_half_open_uploads_stay_within_the_budget_and_give_their_places_ba
             streams.append(stream)
         await until(lambda: all(s.ended or s.credits for s in streams))
         refused = [s.error for s in streams if s.error]
-        assert len(refused) == UPLOADS - WINDOWS
+        assert UPLOADS - WINDOWS <= len(refused) < UPLOADS
         assert {e.reason for e in refused} == {"TOO_BUSY"}
         assert all(e.retry_after_s for e in refused)
         for stream in streams:

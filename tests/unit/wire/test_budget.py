@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from multicloud.errors import McError
 from nodeagent.core.window import WINDOW_BYTES_MIN as LEAST
-from nodeagent.wire.budget import Budget, Lease
+from nodeagent.wire.budget import WINDOW_BYTES_FIRST, Budget, Lease
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Limits:
 def test_a_window_grows_only_while_half_of_the_budget_is_free() -> None:
     budget = Budget(Limits)
     with budget.lease("a") as one:
-        assert one.size_bytes == LEAST
+        assert one.size_bytes == WINDOW_BYTES_FIRST
         assert one.grow(100 * LEAST) == 6 * LEAST
         with budget.lease("b") as other:
             assert other.grow(100 * LEAST) == 4 * LEAST
@@ -34,7 +34,7 @@ def test_the_next_stream_of_a_peer_begins_with_the_window_of_the_last() -> None:
         one.learn(0.08, 5 * LEAST)
     with budget.lease("far") as again, budget.lease("near") as near:
         assert (again.size_bytes, again.pace.round_s) == (5 * LEAST, 0.08)
-        assert near.size_bytes == LEAST
+        assert near.size_bytes == WINDOW_BYTES_FIRST
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 30), st.booleans()), max_size=60))
