@@ -6,21 +6,30 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from nodeagent.store.contract import Held
+from nodeagent.store.local.files import RealFiles, Room
 from nodeagent.store.local.store import LocalOptions, LocalStore
 from nodeagent.store.observer import StoreObserver
 from tests.unit.store.faulty_files import FaultyFiles
 from tests.unit.store.store_world import Clock
 
+ROOM = Room(1 << 40, 1 << 39, 0, 0)
 OPTIONS = LocalOptions(write="buffered", reserve_bytes=0)
+
+
+class QuietDisk(RealFiles):
+    """A disk that nobody else writes to: its room is what the store's own promises leave."""
+
+    def room(self, path: str) -> Room:
+        return ROOM
 
 
 class LocalWorld:
     """One folder; `async with world.open() as store`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, real: RealFiles | None = None) -> None:
         self.folder = folder
         self.clock = Clock()
-        self.files = FaultyFiles()
+        self.files = FaultyFiles(real or RealFiles())
         self.told: list[tuple[Held, str]] = []
 
     @asynccontextmanager

@@ -11,13 +11,13 @@ import pytest
 
 from nodeagent.store.contract import Pin, VolumeState
 from nodeagent.store.local.files import Room, Stat
-from tests.unit.store.local_world import OPTIONS, LocalWorld, spoil
+from tests.unit.store.local_world import OPTIONS, LocalWorld, QuietDisk, spoil
 from tests.unit.store.store_world import JOB, bytes_of, chunk_of, put, reason_of
 
 
 @pytest.fixture
 def world(tmp_path: Path) -> LocalWorld:
-    return LocalWorld(tmp_path / "v")
+    return LocalWorld(tmp_path / "v", QuietDisk())
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
@@ -25,8 +25,6 @@ def world(tmp_path: Path) -> LocalWorld:
 async def test_a_full_disk_refuses_puts_and_serves_all_else(
     world: LocalWorld, call: str, code: int
 ) -> None:
-    # The disk of the tests is others' too: only what the store itself promised may show.
-    world.files.answers["room"] = lambda _: Room(1 << 40, 1 << 39, 0, 0)
     async with world.open() as store:
         old, other, new = (chunk_of(number) for number in range(3))
         await put(store, old, None)

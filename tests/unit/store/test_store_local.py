@@ -7,7 +7,7 @@ import pytest
 
 from nodeagent.store.local.store import LocalOptions, LocalStore
 from tests.unit.store.conformance import Conformance
-from tests.unit.store.local_world import OPTIONS, path_of, spoil
+from tests.unit.store.local_world import OPTIONS, QuietDisk, path_of, spoil
 from tests.unit.store.store_world import Clock, World
 
 
@@ -20,7 +20,11 @@ class LocalConformance(Conformance):
 
         async def opened() -> LocalStore:
             return await LocalStore.open(
-                str(tmp_path / "v"), node="node-1", options=self.options, clock=clock
+                str(tmp_path / "v"),
+                node="node-1",
+                options=self.options,
+                files=QuietDisk(),
+                clock=clock,
             )
 
         async def reopen() -> LocalStore:

@@ -12,11 +12,10 @@ from pathlib import Path
 import pytest
 
 from nodeagent.store.contract import Committed, Pin
-from nodeagent.store.local.files import Room
 from nodeagent.store.local.sinks import BUFFER_BYTES
 from nodeagent.store.pins import end_line
 from tests.support.chunks import Chunk
-from tests.unit.store.local_world import OPTIONS, LocalWorld
+from tests.unit.store.local_world import OPTIONS, LocalWorld, QuietDisk
 from tests.unit.store.store_world import (
     JOB,
     bytes_of,
@@ -32,7 +31,7 @@ DIRECT = replace(OPTIONS, write="direct")
 
 @pytest.fixture
 def world(tmp_path: Path) -> LocalWorld:
-    return LocalWorld(tmp_path / "v")
+    return LocalWorld(tmp_path / "v", QuietDisk())
 
 
 @pytest.mark.parametrize("harm", ["deleted", "noise", "emptied"])
@@ -215,7 +214,6 @@ async def test_a_commit_whose_caller_is_cancelled_ends_whole(world: LocalWorld) 
 async def test_a_put_whose_caller_is_cancelled_while_it_opens_leaves_nothing(
     world: LocalWorld,
 ) -> None:
-    world.files.answers["room"] = lambda _: Room(1 << 40, 1 << 39, 0, 0)
     async with world.open() as store:
         free = store.health().bytes_free
         gate, here = asyncio.Event(), asyncio.get_running_loop()
