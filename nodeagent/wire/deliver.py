@@ -13,10 +13,11 @@ from typing import Protocol
 from coordinator.electorate import Ask
 from coordinator.placement import Election
 from coordinator.types import Domain, NodeId, View
-from multicloud.errors import McError
+from multicloud.errors import REASONS, McError, Retry
+from nodeagent.core.backoff import delay_s
 from nodeagent.core.delivery import DEFAULT, Delivery
 from nodeagent.core.delivery_tree import Cost
-from nodeagent.core.delivery_words import ACK_COPIES_DEFAULT, Copy, Goal, Patience, Reached
+from nodeagent.core.delivery_words import ACK_COPIES_DEFAULT, Copy, Failed, Goal, Patience, Reached
 from nodeagent.store.contract import Pin
 from nodeagent.store.volumes import Volumes
 from nodeagent.wire.budget import Lease
@@ -27,7 +28,7 @@ from nodeagent.wire.outlet import Terms
 from nodeagent.wire.parts import Parts
 from nodeagent.wire.receive import BRIDGE_S, promise
 
-SENDS_MAX = 3  # A chunk of which no copy came about is sealed and sent anew so often at most.
+SENDS_MAX = 5  # A chunk of which no copy came about is sealed and sent anew so often at most.
 
 
 class Brain(Protocol):
@@ -98,8 +99,7 @@ class Deliverer:
                 again = not done.reached.copies and not done.reached.acked
                 if not again or sending == SENDS_MAX:
                     break
-                refused = {f.node: str(f) for f in done.reached.failures}
-                election = await asyncio.to_thread(self.brain.elect, election.ask, refused)
+                election = await self._elect_after(sending, election.ask, done.reached)
             outcome = "safe" if done.reached.safe else "short"
             self.ground.watcher.count("mc.deliveries", outcome=outcome)
             traced.fact(copies=len(done.reached.copies), outcome=outcome, sendings=sending)
@@ -121,6 +121,16 @@ class Deliverer:
         cost, patience = self.brain.cost, self.patience
         delivery = Delivery(goal, election, cost, rng=self.rng, patience=patience)
         return Delivering(self.ground, self.client, self.brain, self.store, delivery, terms, lease)
+
+    async def _elect_after(self, sending: int, ask: Ask, reached: Reached) -> Election:
+        """Past those that refused, as long as there are others; busy ones get time."""
+        base_s, most_s = self.patience.pause_base_s, self.patience.pause_s_max
+        pause_s = delay_s(sending, self.rng, base_s=base_s, delay_s_max=most_s)
+        asked_for_s = (f.retry_after_s or 0.0 for f in reached.failures)
+        await asyncio.sleep(max(pause_s, min(most_s, max(asked_for_s, default=0.0))))
+        refused = {f.node: str(f) for f in reached.failures if not _is_for_a_moment(f)}
+        found = await asyncio.to_thread(self.brain.elect, ask, refused)
+        return found if found.targets else await asyncio.to_thread(self.brain.elect, ask, {})
 
     async def _elect_beside(self, ask: Ask, known: list[Copy]) -> Election:
         holders = tuple(dict.fromkeys(copy.node for copy in known))
@@ -150,6 +160,11 @@ class Deliverer:
         except McError:
             return []  # It is no copy then; if it is elected, the put says why it fails.
         return [Copy(node, copy.volume, already=True) for copy in found]
+
+
+def _is_for_a_moment(failed: Failed) -> bool:
+    row = REASONS.get(failed.reason)
+    return row is not None and row.retry is Retry.HERE
 
 
 def _delivered(one: Delivering) -> Delivered:

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from functools import lru_cache
 from typing import Protocol
 
 from coordinator.electorate import Ask
@@ -44,6 +45,7 @@ from nodeagent.wire.parts import Parts
 from nodeagent.wire.push import push
 
 LOOK_EVERY_S = 0.25  # At who is there.
+MEMBERS_REMEMBERED = 256  # Whose facts need not be read again at each look.
 AHEAD_FRAMES = 3  # Sealed while others are being sent.
 END_S_MAX = 1.0  # Streams that have said all may end by themselves.
 _HERE = (Knowing.ALIVE, Knowing.SUSPECT)
@@ -117,7 +119,7 @@ class Delivering:
         """Members who came or went since the last look."""
         members = self._brain.view().members
         for node in self.delivery.concerned:
-            found = _presence(node, members.get(node))
+            found = presence(node, members.get(node))
             if found != self._presence.get(node):
                 self._presence[node] = found
                 yield from found
@@ -238,7 +240,8 @@ def tree_of(branch: Branch) -> chunk_pb2.PutTree:
     return chunk_pb2.PutTree(node=branch.node, children=[tree_of(c) for c in branch.children])
 
 
-def _presence(node: NodeId, member: Member | None) -> Sequence[Event]:
+def presence(node: NodeId, member: Member | None) -> Sequence[Event]:
+    """What a delivery is to know of a member that it is concerned with."""
     if member is None:
         return (Away(node, "it is no member"),)
     if member.knowing is Knowing.REMOVED:
@@ -246,14 +249,13 @@ def _presence(node: NodeId, member: Member | None) -> Sequence[Event]:
     if member.knowing is Knowing.UNREACHABLE:
         return ()  # Too few are left to judge; the stream to it tells more.
     if member.knowing in _HERE:
-        return (Seen(node, _volumes(member)),)
+        return (Seen(node, _volumes(member.facts.more) if member.facts else None),)
     return (Away(node, f"it is {member.knowing.name.lower()}"),)
 
 
-def _volumes(member: Member) -> frozenset[str] | None:
+@lru_cache(MEMBERS_REMEMBERED)
+def _volumes(said: bytes) -> frozenset[str] | None:
     """Those whose bytes can be counted on: a failed one's copies are made anew elsewhere."""
-    if member.facts is None or not member.facts.more:
-        return None
-    said = common_pb2.NodeFacts.FromString(member.facts.more).volumes
+    volumes = common_pb2.NodeFacts.FromString(said).volumes
     failed = common_pb2.VOLUME_STATE_FAILED
-    return frozenset(v.uuid for v in said if v.state != failed) if said else None
+    return frozenset(v.uuid for v in volumes if v.state != failed) if volumes else None

@@ -41,9 +41,13 @@ class Moody(MemoryStore):
     """Refuses puts, or takes its time over them, while it is told to."""
 
     refuses = False
+    busy_puts = 0  # So many more are refused.
     slow_s = 0.0
 
     async def put(self, file_bytes_max: int, chunk_id: bytes = b"") -> Put:
+        if self.busy_puts:
+            self.busy_puts -= 1
+            raise McError("TOO_BUSY", "too many puts", retry_after_s=0.05)
         if self.refuses:
             raise McError("NO_ROOM", "this disk took a dislike")
         return _Slow(await super().put(file_bytes_max, chunk_id), self.slow_s)
@@ -86,10 +90,10 @@ def good_mood(five: list[Running]) -> None:
         mood(node, refuses=False)
 
 
-def mood(node: Running, *, refuses: bool = False, slow_s: float = 0.0) -> None:
+def mood(node: Running, *, refuses: bool = False, slow_s: float = 0.0, busy_puts: int = 0) -> None:
     (store,) = node.node.data.store.stores
     assert isinstance(store, Moody)
-    store.refuses, store.slow_s = refuses, slow_s
+    store.refuses, store.slow_s, store.busy_puts = refuses, slow_s, busy_puts
 
 
 def elected(node: Running, key: str, policy: Policy = THREE) -> Election:
@@ -206,6 +210,15 @@ async def test_when_nobody_has_taken_it_the_chunk_is_sealed_anew(five: list[Runn
     there = await holders(five, done.chunk_id)
     assert len(there) == 2
     assert not there & refusing
+
+
+async def test_when_all_are_busy_for_a_moment_it_waits_and_is_safe(five: list[Running]) -> None:
+    for node in five:
+        mood(node, busy_puts=3)
+    election = elected(five[0], "busy")
+    done = await five[0].node.deliverer.deliver(sealing().parts, election, TERMS)
+    done.demand_safe()
+    assert len(await holders(five, done.chunk_id)) >= 3
 
 
 async def test_what_is_short_says_what_was_reached(five: list[Running]) -> None:

@@ -135,7 +135,7 @@ def possible(members: list[Member], policy: Policy) -> bool:
     return len(sites) >= policy.replicas and not any(shortfall(policy, sites))
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=200)
 @given(
     st.integers(0, 3),
     policies,
