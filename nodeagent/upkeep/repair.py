@@ -147,6 +147,9 @@ class Repair:
         return list(islice(ready, max(0, free)))  # A whole disk may be lost at once.
 
     async def _until_due(self) -> None:
+        if len(self._running) >= self.settings().repair_at_once_max:
+            await self._wake.wait()  # Whoever is due waits for a place.
+            return
         waiting = [due_s for one, due_s in self._due_s.items() if one not in self._running]
         most_s = max(0.0, min(waiting, default=self.clock_s() + AGAIN_S_MAX) - self.clock_s())
         try:

@@ -5,7 +5,16 @@ from pathlib import Path
 
 from multicloud.errors import McError
 from nodeagent.upkeep.rate import Rate
-from tests.unit.upkeep.village import DAY_S, HOUR_S, START_UNIX_S, THREE, Node, Village, chunk
+from tests.unit.upkeep.village import (
+    DAY_S,
+    HOUR_S,
+    START_UNIX_S,
+    THREE,
+    Node,
+    Options,
+    Village,
+    chunk,
+)
 
 ONE = chunk(1)
 
@@ -46,6 +55,37 @@ async def test_the_repair_begins_by_itself_and_within_its_time(tmp_path: Path) -
         await first.upkeep.repair.tried([ONE.id])
         assert await first.has(ONE.id)
         assert village.clock() == START_UNIX_S, "nothing was waited for"
+        running.cancel()
+
+
+async def test_while_no_place_is_free_nobody_turns_in_circles(tmp_path: Path) -> None:
+    village = Village(tmp_path, 2, Options(repair_at_once_max=1))
+    first = village.all[0]
+    repair, looks, stuck = first.upkeep.repair, 0, asyncio.Event()
+    for one in (ONE, chunk(2)):
+        await village.store(one)
+        first.store.spoil(one.id, 200)
+    await first.upkeep.scrub.everything()
+    for one in (ONE, chunk(2)):
+        repair._due_s[one.id] = village.clock() - 1  # Each failed before, and is due again.
+
+    def settings() -> Options:
+        nonlocal looks
+        looks += 1
+        return village.options
+
+    class Stuck:
+        prove, promise = first.prove, first.promise
+
+        async def push_here(self, node: str, chunk_id: bytes, job: str) -> None:
+            await stuck.wait()
+
+    repair.fellows, repair.settings = Stuck(), settings
+    async with asyncio.TaskGroup() as group:
+        running = group.create_task(repair.run())
+        for _ in range(500):
+            await asyncio.sleep(0)
+        assert 0 < looks < 20
         running.cancel()
 
 
