@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import grpc
 from google.protobuf.message import DecodeError, Message
+from grpc._cython import cygrpc  # type: ignore[attr-defined]
 
 from identity.certificate import Holder
 from multicloud.errors import McError
@@ -239,6 +240,9 @@ class Guard(grpc.GenericRpcHandler):
                 code = error.row.code
                 await self._abort(context, error, trace_id)
             except grpc.aio.AbortError:
+                raise
+            except cygrpc.InternalError:
+                code = "CANCELLED"  # Whoever called has gone in the middle of an answer.
                 raise
             except Exception as error:  # noqa: BLE001 - the border: a defect becomes an answer
                 code = "INTERNAL"
