@@ -1,0 +1,116 @@
+"""A job's header: the register that says who keeps its ledger, who is steward, how it ended.
+
+Every change is one decision of the council; whoever comes second is told what stands.
+"""
+
+import secrets
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from uuid import uuid4
+
+from blake3 import blake3
+
+from multicloud.errors import McError
+from multicloud.v1 import job_pb2, records_pb2
+from nodeagent.council.contract import Council, Register
+
+ID_LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"  # Without those that look like others.
+ID_CHARS = 20
+JOBS = "job/"
+REQUESTS = "request/"
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a register held, and the version to change it by."""
+
+    value: records_pb2.JobHeader
+    version: int
+
+    @property
+    def id(self) -> str:
+        return self.value.id
+
+    @property
+    def decided(self) -> bool:
+        return self.value.HasField("outcome")
+
+
+def new_id() -> str:
+    return "".join(secrets.choice(ID_LETTERS) for _ in range(ID_CHARS))
+
+
+def request_digest(spec: job_pb2.JobSpec) -> bytes:
+    return blake3(spec.SerializeToString(deterministic=True)).digest()
+
+
+@dataclass(slots=True)
+class Headers:
+    council: Council
+
+    def all(self) -> Iterator[Header]:
+        """By this node's copy, which may be seconds old."""
+        return map(_read, self.council.list(JOBS))
+
+    def known(self, job: str) -> Header | None:
+        return next((h for h in map(_read, self.council.list(JOBS + job)) if h.id == job), None)
+
+    async def get(self, job: str) -> Header:
+        """As it is decided now."""
+        register = await self.council.get(JOBS + job)
+        if not register.version:
+            raise McError("NOT_FOUND", f"there is no job {job}", next="`mcctl jobs` lists them")
+        return _read(register)
+
+    async def create(self, header: records_pb2.JobHeader) -> Header:
+        """A new job, or the one that the same request made before."""
+        wanted = header.SerializeToString()
+        if header.request_id:
+            earlier = await self._claimed(header)
+            if earlier is not None:
+                return earlier
+        made = await self.council.compare_and_set(JOBS + header.id, 0, wanted, uuid4().hex)
+        return Header(records_pb2.JobHeader.FromString(made.value), made.version)
+
+    async def _claimed(self, header: records_pb2.JobHeader) -> Header | None:
+        """The request's id belongs to one job for ever. None: to this one."""
+        key = REQUESTS + blake3(header.request_id.encode()).hexdigest(16)
+        claim = header.id.encode() + b" " + header.request_digest
+        found = await self.council.compare_and_set(key, 0, claim, f"claim-{header.id}")
+        if found.changed:
+            return None
+        job, _, digest = found.value.partition(b" ")
+        if digest != header.request_digest:
+            said = f"the request id {header.request_id!r} made job {job.decode()}, another one"
+            raise McError("REQUEST_ID_REUSED", said, facts={"job": job.decode()})
+        register = await self.council.get(JOBS + job.decode())
+        if register.version:
+            return _read(register)
+        header.id = job.decode()  # Whoever claimed it died before it made the job: we make it.
+        return None
+
+    async def change(
+        self, job: str, edit: Callable[[records_pb2.JobHeader], bool | None]
+    ) -> Header:
+        """Reads, edits, decides; again when somebody else came first. `edit` says False when
+        nothing is to be changed any more.
+        """
+        while True:
+            header = await self.get(job)
+            value = records_pb2.JobHeader()
+            value.CopyFrom(header.value)
+            if edit(value) is False or value == header.value:
+                return header
+            decided = await self.council.compare_and_set(
+                JOBS + job, header.version, value.SerializeToString(), uuid4().hex
+            )
+            if decided.changed:
+                return Header(value, decided.version)
+
+
+def _read(register: Register) -> Header:
+    return Header(records_pb2.JobHeader.FromString(register.value), register.version)
+
+
+def undecided(headers: Iterable[Header]) -> list[Header]:
+    return [header for header in headers if not header.decided]
