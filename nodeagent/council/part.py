@@ -81,6 +81,7 @@ class CouncilPart:
             members=self,
             known=self.copy,
             spawn=self._spawn,
+            running=lambda: self._group is not None,
             name_of=world.name_of,
             call_s=lambda: settings().call_s,
             rng=rng,
@@ -158,7 +159,7 @@ class CouncilPart:
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         if self._group is None:
             work.close()
-            raise McError("DRAINING", "this node is starting or going down, and decides nothing")
+            raise McError("DRAINING", "this node is going down and decides nothing more")
         self._group.create_task(work)
 
     async def _tell_volume(self) -> None:

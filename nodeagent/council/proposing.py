@@ -59,6 +59,7 @@ class Proposer:
     members: Members
     known: Known
     spawn: Spawn
+    running: Callable[[], bool]  # Whether anything can be spawned yet.
     name_of: Callable[[str], str]
     call_s: Callable[[], float]
     rng: Random
@@ -176,7 +177,7 @@ class Proposer:
     # -- Waiting, and giving up
 
     async def _some_epoch(self, end_s: float) -> Epoch:
-        while not self.known.epoch.number:
+        while not (self.known.epoch.number and self.running()):
             if asyncio.get_running_loop().time() >= end_s:
                 raise McError(
                     "NO_MAJORITY",

@@ -7,10 +7,21 @@ from pathlib import Path
 import pytest
 
 from coordinator.council.ballots import Change
-from coordinator.council.registers import Ballot, Epoch, Install, Seat
+from coordinator.council.registers import (
+    NEXT_KEY,
+    Ballot,
+    Epoch,
+    Install,
+    Seal,
+    Sealed,
+    Seat,
+    members_value,
+)
 from multicloud.errors import McError
 from multicloud.v1 import admin_pb2, council_pb2, council_pb2_grpc
 from nodeagent.council.contract import Council, Register
+from nodeagent.council.memory import FILE
+from nodeagent.council.part import FOLDER
 from nodeagent.council.words import to_ballot, to_epoch, to_seat
 from nodeagent.rpc.access import ADMIN
 from tests.council.conformance import CouncilConformance, wish
@@ -229,3 +240,58 @@ async def test_members_answer_by_their_own_name_only_and_take_no_half_of_anythin
         error = await refused(stub.Install(half(), timeout=5))
         assert error.reason == "BAD_REQUEST"
         assert three.part(1).member.epoch.number < 99
+
+
+async def test_whoever_decides_next_finishes_a_change_of_members_that_was_left_half_done(
+    three: Town,
+) -> None:
+    """A proposer decided on members, sealed the epoch, and was heard no more."""
+    part, epoch = three.part(1), three.part(1).copy.epoch
+    await say(three.council(1), "name/half", b"before")
+    change = Change(NEXT_KEY, 0, members_value(epoch.members), wish())
+    await part.proposer.decide(change, 5)
+    for seat in epoch.members:
+        assert isinstance(await part.ask(seat, Seal(epoch.number), 5), Sealed)
+    assert (await three.council(3).get("name/half")).value == b"before"
+    assert three.part(3).copy.epoch.number == epoch.number + 1
+    await three.until(lambda: three.agreed(3))
+
+
+async def test_a_founder_that_lost_everything_founds_no_second_council(
+    people: People, tmp_path: Path
+) -> None:
+    more = {"council.found_after_s": "8.0"}  # The others greet it before that.
+    async with town(people, tmp_path, (1, 2, 3), **more) as made:
+        await made.until(lambda: made.agreed(3))
+        await say(made.council(1), "name/a", b"kept")
+        old = made.seats(2)
+        await made.stop(1)
+        made.wipe(1, "")
+        await made.start(1)
+        await made.until(lambda: made.agreed(3) and made.seats(2) != old)
+        assert made.members(1) == [1, 2, 3]
+        tales = made.up[1].node.body.events.since(0)
+        assert not any("epoch 1:" in event.facts.get("why", "") for event in tales)
+        assert (await made.council(1).get("name/a")).value == b"kept"
+
+
+async def test_a_member_with_a_damaged_memory_says_so_and_the_others_decide(
+    people: People, tmp_path: Path
+) -> None:
+    async with town(people, tmp_path, (1, 2, 3)) as made:
+        await made.until(lambda: made.agreed(3))
+        await made.stop(1)
+        memory = made.places[1].state / FOLDER / FILE
+        memory.write_bytes(bytes(len(memory.read_bytes())))
+        await made.start(1)
+        await say(made.council(1), "name/a", b"by the others")
+        async with channel(made.up[1], people.operator("ada", ADMIN)) as opened:
+            checked = await admin(opened).CheckNode(admin_pb2.CheckNodeRequest(), timeout=5)
+        (found,) = [f for f in checked.findings if f.code == "COUNCIL_DAMAGED"]
+        assert str(memory) in found.what
+        assert "move that file away" in found.next
+        await made.stop(1)
+        memory.unlink()
+        old = made.seats(2)
+        await made.start(1)
+        await made.until(lambda: made.agreed(3) and made.seats(2) != old)
