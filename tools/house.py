@@ -33,7 +33,6 @@ LONE_TASKS: Mapping[str, str] = {
 
 # Rows of the table of errors that later parts of the system raise.
 RESERVED: Mapping[str, str] = {
-    "REQUEST_ID_REUSED": "jobs",
     "STARTING": "the store, while it recovers",
 }
 
