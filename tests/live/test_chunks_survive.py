@@ -6,6 +6,7 @@ import asyncio
 import os
 import secrets
 import subprocess
+import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -32,13 +33,13 @@ BACK_S_MAX = 30.0
 
 
 @pytest.fixture(scope="module")
-def four(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    home = Home(Path(f"/tmp/mc-{secrets.token_hex(4)}"))
-    home.folder.mkdir(mode=0o700)
-    try:
-        yield Cluster(home, "four", home.json("dev", "up", *FOUR))
-    finally:
-        home.run("dev", "down", "--name", "four")
+def four() -> Iterator[Cluster]:
+    with tempfile.TemporaryDirectory(prefix="mc-") as folder:
+        home = Home(Path(folder))
+        try:
+            yield Cluster(home, "four", home.json("dev", "up", *FOUR))
+        finally:
+            home.run("dev", "down", "--name", "four")
 
 
 @asynccontextmanager
