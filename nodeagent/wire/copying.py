@@ -1,6 +1,7 @@
 """The own disk as a sink: a chunk that passes through this node stays here too."""
 
 import asyncio
+from contextlib import suppress
 
 from multicloud.errors import McError
 from nodeagent.store.contract import Pin, Put
@@ -8,6 +9,18 @@ from nodeagent.wire.facts import Fact, Ledger
 from nodeagent.wire.flow import Branch
 from nodeagent.wire.ground import Ground
 from nodeagent.wire.parts import Kind
+
+ABORT_S_MAX = 1.0
+
+
+async def give_up(put: Put) -> None:
+    """Leaves nothing behind; after a commit it does nothing.
+
+    A disk that hangs is not waited for: the store cleans up when the disk answers again.
+    """
+    with suppress(TimeoutError):
+        async with asyncio.timeout(ABORT_S_MAX):
+            await put.abort()
 
 
 class OwnCopy:
@@ -22,7 +35,7 @@ class OwnCopy:
         except McError as error:
             self._ledger.fail(self._ground.node, error)
         finally:
-            await self._put.abort()  # After a commit it does nothing.
+            await give_up(self._put)
 
     async def _stored(self, branch: Branch) -> Fact:
         stall_s = self._ground.limits().stream_stall_s

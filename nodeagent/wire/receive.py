@@ -18,7 +18,7 @@ from nodeagent.store.volumes import Volumes
 from nodeagent.telemetry import trace_id
 from nodeagent.wire.answers import Answers
 from nodeagent.wire.budget import Lease
-from nodeagent.wire.copying import OwnCopy
+from nodeagent.wire.copying import OwnCopy, give_up
 from nodeagent.wire.facts import Fact, Ledger, to_message
 from nodeagent.wire.flow import Flow, Sink, first_of
 from nodeagent.wire.ground import Ground
@@ -81,7 +81,7 @@ class Receiving:
                 await self._flow(inlet, sinks, lease, terms)
             finally:
                 if self._put:
-                    await self._put.abort()  # A flow that never began has left it open.
+                    await give_up(self._put)  # A flow that never began has left it open.
                 span.fact(bytes=inlet.bytes_arrived, window_bytes=lease.size_bytes)
                 self._ground.moved("in", self._sender, inlet.bytes_arrived)
 

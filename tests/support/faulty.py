@@ -40,3 +40,5 @@ class _Failing:
 
     async def abort(self) -> None:
         await self._put.abort()
+        if self._fails == "hangs":
+            await asyncio.Event().wait()

@@ -226,6 +226,7 @@ async def test_a_failing_disk_is_a_fact_and_the_relay_goes_on(
     assert tuple(child.frames()) == CHUNK.frames
     assert one.store.health().chunks == 0
     assert one.store.health().bytes_free == one.store.health().bytes_total
+    await until(lambda: one.node.node.data.budget.used_bytes == 0)
 
 
 async def test_nobody_left_to_take_it_ends_the_stream_early(family: Any) -> None:
