@@ -98,22 +98,29 @@ def _dedupe(chunk: Chunk, options: Options) -> Chunk:
 def _sample(chunk: Chunk, options: Options) -> Chunk:
     _needs(chunk, options["by"], "sample")
     below = options["share"] * HASHED
-    key = json.dumps(["sample", options["seed"]]).encode()
+    hashed = _hasher(["sample", options["seed"]])
     deciding = chunk.frame.select(options["by"]) if options["by"] else chunk.frame
-    kept = [_hashed(key, line) < below for line in json_lines(deciding)]
+    kept = [hashed(line) < below for line in json_lines(deciding)]
     return chunk.keep(pl.Series(kept, dtype=pl.Boolean))
 
 
 def _shuffle(chunk: Chunk, options: Options) -> Chunk:
     """By hashes of positions: the same with every release of every library."""
-    key = json.dumps(["shuffle", options["seed"], chunk.path, chunk.begin]).encode()
-    order = sorted(range(chunk.frame.height), key=lambda at: _hashed(key, at.to_bytes(8, "big")))
+    hashed = _hasher(["shuffle", options["seed"], chunk.path, chunk.begin])
+    order = sorted(range(chunk.frame.height), key=lambda at: hashed(at.to_bytes(8, "big")))
     return chunk.gather(pl.Series(order, dtype=pl.UInt32))
 
 
-def _hashed(key: bytes, data: bytes) -> int:
-    found = hashlib.blake2b(data, digest_size=8, key=hashlib.sha256(key).digest())
-    return int.from_bytes(found.digest(), "big")
+def _hasher(key: list[object]) -> Callable[[bytes], int]:
+    """64 bits of a record, or of whatever, that depend on the key."""
+    begun = hashlib.blake2b(digest_size=8, key=hashlib.sha256(json.dumps(key).encode()).digest())
+
+    def hashed(data: bytes) -> int:
+        one = begun.copy()
+        one.update(data)
+        return int.from_bytes(one.digest(), "big")
+
+    return hashed
 
 
 def _needs(chunk: Chunk, names: list[str] | Mapping[str, Any], step: str) -> None:

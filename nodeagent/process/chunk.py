@@ -1,6 +1,7 @@
 """What goes through the steps: the records of a range as a frame, and where each came from."""
 
 import base64
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -109,10 +110,10 @@ def split_bad(chunk: Chunk, reasons: pl.Series) -> tuple[Chunk, list[Bad]]:
 
 def json_lines(frame: pl.DataFrame) -> Iterator[bytes]:
     """Each record as a JSON object, without its line end."""
-    yield from to_jsonl(frame).encode().split(b"\n")[: frame.height]
+    yield from to_jsonl(frame).split(b"\n")[: frame.height]
 
 
-def to_jsonl(frame: pl.DataFrame) -> str:
+def to_jsonl(frame: pl.DataFrame) -> bytes:
     """Bytes become base64, which is how a field of type `binary` is read from JSON."""
     coded = []
     for name, dtype in frame.schema.items():
@@ -122,8 +123,10 @@ def to_jsonl(frame: pl.DataFrame) -> str:
             what = f"column {name} holds bytes inside {dtype}, which JSON cannot say"
             raise McError("RECORDS_BAD", what, next="leave it out with transform.select")
     if not frame.width:
-        return "{}\n" * frame.height
-    return (frame.with_columns(coded) if coded else frame).write_ndjson()
+        return b"{}\n" * frame.height
+    out = io.BytesIO()  # Into bytes at once: as text it would be copied twice more.
+    (frame.with_columns(coded) if coded else frame).write_ndjson(out)
+    return out.getvalue()
 
 
 def from_base64(text: str | None) -> bytes | None:

@@ -4,6 +4,8 @@ which lines it minds, so that good records never suffer from bad ones.
 
 import json
 from collections.abc import Iterable, Iterator
+from itertools import accumulate
+from operator import itemgetter
 from typing import Any
 
 import polars as pl
@@ -24,7 +26,7 @@ def read_jsonl(
     """One chunk for each block. `schema` is what the first step asks for, as JSON has it."""
     for one in found:
         if isinstance(one, TooLong):
-            empty = Chunk(_frame([], schema), _offsets([]), path, begin)
+            empty = Chunk(_to_frame(_none(schema), 0), _offsets([]), path, begin)
             why = f"is longer ({one.size_bytes} bytes) than a record may be"
             yield ReadChunk(empty, [Bad(one.offset_bytes, why, one.start)])
         else:
@@ -32,10 +34,14 @@ def read_jsonl(
 
 
 def _read(block: Block, path: str, begin: int, schema: pa.Schema | None) -> ReadChunk:
+    whole = block.data.splitlines(keepends=True) if b"\r" not in block.data else []
+    if _is_plain(whole) and (table := _whole(block.data, schema)) is not None:
+        starts = list(accumulate(map(len, whole), initial=block.offset_bytes))[:-1]
+        return ReadChunk(Chunk(_to_frame(table, len(starts)), _offsets(starts), path, begin))
     lines, offsets = _lines(block)
     unread: list[Bad] = []
     misfits: list[Bad] = []
-    table = _whole(lines, schema)
+    table = _whole(b"\n".join(lines), schema) if _are_plain(lines) else None
     if table is None:
         asked = schema
         if asked is None:
@@ -48,10 +54,24 @@ def _read(block: Block, path: str, begin: int, schema: pa.Schema | None) -> Read
         gone = {bad.offset_bytes for bad in (*unread, *misfits)}
         kept = [at for at, offset in enumerate(offsets) if offset not in gone]
         lines, offsets = [lines[at] for at in kept], [offsets[at] for at in kept]
-        table = _strict(lines, asked)
+        table = _strict(b"\n".join(lines), asked)
         assert table is not None, "each of the lines was read"
     chunk = Chunk(_to_frame(table, len(lines)), _offsets(offsets), path, begin)
     return ReadChunk(chunk, unread, misfits)
+
+
+def _is_plain(lines: list[bytes]) -> bool:
+    """Nothing but objects, one on each line, from its first byte to its last. So no object spans
+    lines, and two on one line show as a record too many.
+    """
+    if not lines or set(map(itemgetter(0), lines)) != {0x7B}:
+        return False
+    last = lines[-1].removesuffix(b"\n")
+    return last[-1:] == b"}" and set(map(itemgetter(-2), lines[:-1])) <= {0x7D}
+
+
+def _are_plain(lines: list[bytes]) -> bool:
+    return all(line[0] == 0x7B and line[-1] == 0x7D for line in lines)
 
 
 def _lines(block: Block) -> tuple[list[bytes], list[int]]:
@@ -70,26 +90,23 @@ def _lines(block: Block) -> tuple[list[bytes], list[int]]:
     return lines, offsets
 
 
-def _whole(lines: list[bytes], schema: pa.Schema | None) -> pa.Table | None:
+def _whole(data: bytes, schema: pa.Schema | None) -> pa.Table | None:
     """All of them at once; None when one of them is not as it should be."""
-    table = _strict(lines, schema)
+    table = _strict(data, schema)
     if table is None:
         return None
     if texts := _dates_as_text(table.schema, schema):
         # Arrow takes what looks like a date for one; here a text stays the text it is.
-        table = _strict(lines, texts)
+        table = _strict(data, texts)
     if schema is None and table is not None and _may_have_lost_digits(table):
         return None
     return table
 
 
-def _strict(lines: list[bytes], schema: pa.Schema | None) -> pa.Table | None:
-    if not lines:
-        return _frame([], schema).to_arrow()
-    # So no object spans lines, and two on one line show as a record too many.
-    if not all(line[0] == 0x7B and line[-1] == 0x7D for line in lines):
-        return None
-    data = b"\n".join(lines)
+def _strict(data: bytes, schema: pa.Schema | None) -> pa.Table | None:
+    """Of plain lines, a record each."""
+    if not data:
+        return _none(schema)
     try:
         data.decode()
         table = pyarrow.json.read_json(
@@ -101,7 +118,8 @@ def _strict(lines: list[bytes], schema: pa.Schema | None) -> pa.Table | None:
         )
     except (pa.ArrowException, UnicodeDecodeError):
         return None
-    return table if table.num_rows == len(lines) else None
+    lines = data.count(b"\n") + (not data.endswith(b"\n"))
+    return table if table.num_rows == lines else None
 
 
 def _refused(lines: list[bytes], schema: pa.Schema) -> list[int]:
@@ -110,7 +128,8 @@ def _refused(lines: list[bytes], schema: pa.Schema) -> list[int]:
     waiting = [(0, len(lines))]
     while waiting:
         first, end = waiting.pop()
-        if first == end or _strict_only(lines[first:end], schema):
+        some = lines[first:end]
+        if _are_plain(some) and _strict(b"\n".join(some), schema) is not None:
             continue
         if end - first == 1:
             refused.append(first)
@@ -118,10 +137,6 @@ def _refused(lines: list[bytes], schema: pa.Schema) -> list[int]:
             middle = (first + end) // 2
             waiting += [(middle, end), (first, middle)]
     return refused
-
-
-def _strict_only(lines: list[bytes], schema: pa.Schema) -> bool:
-    return _strict(lines, schema) is not None
 
 
 def _dates_as_text(found: pa.Schema, schema: pa.Schema | None) -> pa.Schema | None:
@@ -180,10 +195,8 @@ def _to_frame(table: pa.Table, height: int) -> pl.DataFrame:
     return frame
 
 
-def _frame(rows: list[dict[str, Any]], schema: pa.Schema | None) -> pl.DataFrame:
-    frame = pl.from_arrow((schema or pa.schema([])).empty_table())
-    assert isinstance(frame, pl.DataFrame)
-    return frame
+def _none(schema: pa.Schema | None) -> pa.Table:
+    return (schema if schema is not None else pa.schema([])).empty_table()
 
 
 def _offsets(offsets: list[int]) -> pl.Series:

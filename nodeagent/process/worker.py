@@ -14,6 +14,7 @@ from typing import Any
 from multicloud.errors import McError
 from nodeagent.core.pipeline.cut import Part
 from nodeagent.core.pipeline.model import canonical, from_canonical
+from nodeagent.memory import raise_malloc_thresholds
 from nodeagent.process.events import Closed, Data, Done, Event, Opened, Quarantined
 from nodeagent.process.limits import bound_memory, end_with_parent, no_core
 from nodeagent.process.pipe import Gone, Kind, Pipe, said
@@ -25,6 +26,7 @@ def main(argv: list[str]) -> int:
     connection, parent, memory_bytes_max = map(int, argv)
     end_with_parent(parent)
     no_core()
+    raise_malloc_thresholds()
     pipe = Pipe(socket.socket(fileno=connection))
     # Everything heavy now, before somebody waits for a task and before memory is bounded.
     from nodeagent.process.engine import Engine  # noqa: F401

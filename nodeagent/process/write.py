@@ -19,6 +19,7 @@ from nodeagent.core.pipeline.streams import GZIP_LEVEL, GZIP_WINDOW, ZSTD_LEVEL
 from nodeagent.core.pipeline.tars import NAMELESS
 from nodeagent.process.chunk import Chunk, to_jsonl
 from nodeagent.process.read_tar import KEY
+from nodeagent.process.tar_header import tar_header
 
 ENDINGS = {"none": "", "gzip": ".gz", "zstd": ".zst"}
 PARQUET_DATA = "zstd"
@@ -63,7 +64,7 @@ def writer(part: Part, kind: FileKind, pipeline: Pipeline) -> Writer:
 class _Jsonl:
     def add(self, chunk: Chunk) -> Iterator[bytes]:
         if chunk.frame.height:
-            yield to_jsonl(chunk.frame).encode()
+            yield to_jsonl(chunk.frame)
 
     def end(self) -> Iterator[bytes]:
         yield from ()
@@ -194,7 +195,7 @@ def _contents(column: pl.DataFrame) -> list[bytes | None]:
     if isinstance(dtype, pl.String):
         return [None if text is None else text.encode() for text in values]
     if dtype.is_nested():
-        lines = to_jsonl(column).encode().split(b"\n")
+        lines = to_jsonl(column).split(b"\n")
         skip = len(f'{{"{column.columns[0]}":')
         coded = list(line[skip:-1] for line in lines[: column.height])
     else:
@@ -203,10 +204,8 @@ def _contents(column: pl.DataFrame) -> list[bytes | None]:
 
 
 def _member(key: str, kind: str, data: bytes) -> bytes:
-    info = tarfile.TarInfo(f"{key}.{kind}" if kind != NAMELESS else key)
-    info.size, info.mode, info.mtime = len(data), 0o644, 0
-    head = info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
-    return head + data + bytes(-len(data) % tarfile.BLOCKSIZE)
+    name = f"{key}.{kind}" if kind != NAMELESS else key
+    return tar_header(name, len(data)) + data + bytes(-len(data) % tarfile.BLOCKSIZE)
 
 
 class _Compressed:

@@ -30,6 +30,7 @@ NAMES = (
     "swift",
     "far",
     "memory",
+    "process",
 )
 
 

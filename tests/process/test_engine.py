@@ -10,6 +10,7 @@ import pytest
 import zstandard
 
 from multicloud.errors import McError
+from nodeagent.core.pipeline.cut import chunk_bytes_for
 from nodeagent.process.read import Bounds
 from tests.process.tasks import run
 
@@ -225,6 +226,16 @@ def test_records_become_samples_of_a_tar() -> None:
         "k.n": b"5",
         "000000001.txt": b"two",
     }
+
+
+def test_the_bounds_of_a_rule_make_one_chunk_of_a_range() -> None:
+    data = jsonl(*({"id": i, "text": "x" * (i % 90)} for i in range(500)))
+    text = SCHEMA + '[[step]]\nuse = "transform.sql"\nquery = "SELECT count(*) AS n FROM chunk"\n'
+    target = len(data) // 3
+    result = run(text, {"a.jsonl": data}, target, Bounds(chunk_bytes_for(target), 1 << 20))
+    counted = rows(result.files["a.jsonl"])
+    assert len(counted) == -(-len(data) // target)
+    assert sum(int(str(one["n"])) for one in counted) == 500
 
 
 def test_small_files_share_a_task_and_keep_their_names() -> None:

@@ -60,6 +60,11 @@ def rule_for(pipeline: Pipeline, target_bytes: int) -> CutRule:
     )
 
 
+def chunk_bytes_for(target_bytes: int) -> int:
+    """What steps see at once: a range, and what its last record has beyond it."""
+    return target_bytes + target_bytes // 4
+
+
 def can_split(path: str, rule: CutRule) -> bool:
     """Whether more than one range of it would have something to do, as far as its name tells."""
     if rule.input == "raw":

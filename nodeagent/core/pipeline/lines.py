@@ -91,7 +91,7 @@ def lines(
                 return
         held += piece
         while (taken := _whole(held, offset, end, block_bytes)) > 0:
-            yield _given(bytes(held[:taken]), offset, line_bytes_max)
+            yield _given(_first(held, taken), offset, line_bytes_max)
             offset += taken
             del held[:taken]
             if end is not None and offset >= end:
@@ -104,9 +104,15 @@ def lines(
         return
     while held and (end is None or offset < end):  # The object has ended.
         taken = _whole(held, offset, end, block_bytes) or len(held)
-        yield _given(bytes(held[:taken]), offset, line_bytes_max)
+        yield _given(_first(held, taken), offset, line_bytes_max)
         offset += taken
         del held[:taken]
+
+
+def _first(held: bytearray, count: int) -> bytes:
+    """One copy, not two: fresh memory is what costs here."""
+    with memoryview(held) as view:
+        return bytes(view[:count])
 
 
 def _given(data: bytes, offset: int, line_bytes_max: int) -> Found:
