@@ -93,4 +93,9 @@ class Owed:
             for chunk in self.kept
             if files[chunk] not in (verdict.living.get(chunk), verdict.trash.get(chunk))
         ]
+        lost += [
+            f"the pin of {holder} on {chunk.hex()[:8]} is not in the journal"
+            for chunk, holders in self.pins.items()
+            for holder in holders - verdict.pins.get(chunk, frozenset())
+        ]
         return lost

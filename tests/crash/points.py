@@ -302,7 +302,11 @@ def together(verdicts: dict[str, Verdict]) -> Verdict:
     """A chunk that one volume holds is held."""
     living = {c: d for verdict in verdicts.values() for c, d in verdict.living.items()}
     trash = {c: d for verdict in verdicts.values() for c, d in verdict.trash.items()}
-    return Verdict(living, {}, trash, {}, {}, ())
+    pins: dict[bytes, frozenset[str]] = {}
+    for verdict in verdicts.values():
+        for chunk, holders in verdict.pins.items():
+            pins[chunk] = pins.get(chunk, frozenset()) | holders
+    return Verdict(living, {}, trash, {}, {}, (), pins=pins)
 
 
 def below(volume: str, path: str) -> str:

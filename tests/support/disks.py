@@ -2,7 +2,9 @@
 docs/formats.md alone. It reads a folder of a real disk, or the files of a modelled one.
 """
 
+import json
 import struct
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +25,7 @@ class Verdict:
     quarantine: Mapping[str, bytes]
     unfinished: tuple[str, ...]  # What lies in tmp/.
     others: tuple[str, ...] = field(default=())  # In a chunks/xx folder, and no chunk by its name.
+    pins: Mapping[bytes, frozenset[str]] = field(default_factory=dict)  # Holders, ended or not.
 
     def faults(self) -> list[str]:
         """What no crash may leave, in words."""
@@ -92,8 +95,30 @@ def judge(files: Mapping[str, bytes]) -> Verdict:
         elif top == "tmp":
             unfinished.append(path)
     return Verdict(
-        living, broken, trash, trash_broken, quarantine, tuple(unfinished), tuple(others)
+        living,
+        broken,
+        trash,
+        trash_broken,
+        quarantine,
+        tuple(unfinished),
+        tuple(others),
+        pins_of(files.get("pins.journal", b"")),
     )
+
+
+def pins_of(journal: bytes) -> dict[bytes, frozenset[str]]:
+    """What its lines say one after the other; those whose checksum is wrong say nothing."""
+    pins: dict[bytes, frozenset[str]] = {}
+    for line in journal.split(b"\n"):
+        if line[:8] != b"%08x" % zlib.crc32(line[9:]):
+            continue
+        match json.loads(line[9:]):
+            case [holder]:
+                pins = {chunk: holders - {holder} for chunk, holders in pins.items()}
+            case [chunk, holder, _]:
+                chunk_id = bytes.fromhex(chunk)
+                pins[chunk_id] = pins.get(chunk_id, frozenset()) | {holder}
+    return pins
 
 
 def judge_folder(folder: Path) -> Verdict:
