@@ -14,7 +14,9 @@ Note = Callable[[Fact], None]
 
 def chunk(number: int, frames: int = 1) -> Chunk:
     """Bytes that no other chunk has, on no round border."""
-    plain = bytes((number * 31 + at * 7) % 251 for at in range(FRAME * frames - 700 + number % 600))
+    size = FRAME * frames - 700 + number % 600
+    turn = bytes((number * 31 + at * 7) % 251 for at in range(251))
+    plain = (turn * (size // len(turn) + 1))[:size]
     return seal(plain, salt=number.to_bytes(32, "big"))
 
 

@@ -1,15 +1,18 @@
 """Power cuts of a real file system: an ext4 image is mounted, a store works in it, and now and then
 the image is copied as it is at that moment. Each copy is then mounted and judged.
 
-The copy holds what the kernel had given to the disk, and nothing of its page cache.
+The copy holds what the kernel had given to the disk, and nothing of its page cache. One during
+which the disk was written shows no moment that ever was: it is thrown away, and the store is
+stopped for the next one, wherever it is.
 """
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +20,9 @@ from pathlib import Path
 from tests.crash.child import LOAD, Order, facts_of, line_of
 from tests.crash.owed import Fact
 
-IMAGE_BYTES = 64 << 20
+IMAGE_BYTES = 32 << 20
+RETRY_S = 0.002
+COPIES_MAX = 500  # Tries for one copy during which nothing was written.
 NEEDED = ("mkfs.ext4", "losetup", "mount", "umount")
 
 
@@ -37,7 +42,6 @@ class Cut:
     image: Path
     before: list[Fact]  # Told before the copy began.
     after: list[Fact]  # Told or asked while it was made.
-    exact: bool  # Nothing was written while it was made.
 
 
 def make(image: Path) -> None:
@@ -73,19 +77,41 @@ def cuts(folder: Path, count: int, pause_s: float, bug: str = "") -> Iterator[Cu
             for number in range(count):
                 time.sleep(pause_s)
                 assert child.poll() is None, "the child ended"
-                yield _copy(image, facts, folder / f"cut-{number}.img")
+                (worker,) = _children(child.pid)
+                yield _copy(image, facts, folder / f"cut-{number}.img", worker)
         finally:
             _end(child)
 
 
-def _copy(image: Path, facts: Path, to: Path) -> Cut:
-    told = facts.read_bytes()
-    changed = image.stat().st_mtime_ns
-    subprocess.run(["cp", "--sparse=always", str(image), str(to)], check=True)
-    exact = image.stat().st_mtime_ns == changed
-    later = facts.read_bytes()
-    before = facts_of(told)
-    return Cut(to, before, facts_of(later)[len(before) :], exact)
+def _copy(image: Path, facts: Path, to: Path, worker: int) -> Cut:
+    """As the store runs, or else while it stands still between two calls of the kernel."""
+    written = _writes(image)
+    try:
+        for _ in range(COPIES_MAX):
+            told = facts.read_bytes()
+            before = written()
+            if before is not None:
+                shutil.copyfile(image, to)
+                if written() == before:
+                    known = facts_of(told)
+                    return Cut(to, known, facts_of(facts.read_bytes())[len(known) :])
+            os.kill(worker, signal.SIGSTOP)
+            time.sleep(RETRY_S)
+    finally:
+        os.kill(worker, signal.SIGCONT)
+    raise AssertionError("the disk was never still")
+
+
+def _writes(image: Path) -> Callable[[], list[str] | None]:
+    """What the kernel counts of the loop device's writes and discards; None while one runs."""
+    said = subprocess.run(["losetup", "-j", str(image)], capture_output=True, text=True, check=True)
+    counters = Path(f"/sys/block/{Path(said.stdout.partition(':')[0]).name}/stat")
+
+    def read() -> list[str] | None:
+        fields = counters.read_text().split()
+        return None if fields[8] != "0" else [*fields[4:7], *fields[11:14]]
+
+    return read
 
 
 def _end(child: "subprocess.Popen[bytes]") -> None:

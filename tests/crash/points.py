@@ -34,6 +34,7 @@ class Effort:
 
 
 ALL = 1 << 30
+MANY, FEW = 100, 20  # Of so many parts, as when 256 folders are made, fewer states tell as much.
 QUICK = Effort(cuts=40, units_max=4, samples=6, reopened=6, again=1, failed=8)
 FULL = Effort(cuts=ALL, units_max=10, samples=400, reopened=150, again=20, failed=ALL)
 
@@ -226,7 +227,8 @@ class Points:
                 break
             found.count["cuts"] += 1
             cut = Cut(before.tree, log[:end])
-            for tree in cut.states(self._chance, effort.units_max, effort.samples):
+            samples = effort.samples if len(cut.units) <= MANY else min(effort.samples, FEW)
+            for tree in cut.states(self._chance, effort.units_max, samples):
                 found.count["states"] += 1
                 wrong = self._judge(scene, before, tree, owed)
                 found.wrong += [f"cut at {end}: {what}" for what in wrong]
