@@ -45,6 +45,7 @@ REASONS: Mapping[str, Reason] = {
     # Reaching: exit 3
     "UNREACHABLE": Reason("UNAVAILABLE", 3, _E, "`mcctl check` names what stands between"),
     "NO_CONTEXT": Reason("FAILED_PRECONDITION", 3, _N, "`mcctl dev up` for a local cluster, or `mcctl context import FILE`"),
+    "SOURCE_AWAY": Reason("UNAVAILABLE", 3, _H, "`mcctl submit --resume JOB` where the files are; the job waits until then"),
     "DRAINING": Reason("UNAVAILABLE", 3, _E, "try again, or another node with --node"),
     "STARTING": Reason("UNAVAILABLE", 3, _H, "try again in a second"),
     "DEADLINE": Reason("DEADLINE_EXCEEDED", 124, _H, "try again, or give more time with --timeout"),

@@ -443,6 +443,7 @@ class Job(_message.Message):
     STAGES_FIELD_NUMBER: _builtins.int
     SUBMITTER_FIELD_NUMBER: _builtins.int
     CREATED_TIME_FIELD_NUMBER: _builtins.int
+    SOURCE_DONE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     state: Global___JobState.ValueType
     version: _builtins.str
@@ -455,6 +456,8 @@ class Job(_message.Message):
     submitter: _builtins.str
     created_time: _builtins.str
     """RFC 3339, for people."""
+    source_done: _builtins.bool
+    """Every byte of the source is acked: a laptop may go."""
     @_builtins.property
     def spec(self) -> Global___JobSpec: ...
     @_builtins.property
@@ -491,10 +494,11 @@ class Job(_message.Message):
         stages: _abc.Iterable[Global___StageProgress] | None = ...,
         submitter: _builtins.str = ...,
         created_time: _builtins.str = ...,
+        source_done: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "counts", b"counts", "spec", b"spec", "survival", b"survival"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocked", b"blocked", "cost", b"cost", "counts", b"counts", "created_time", b"created_time", "epoch", b"epoch", "error", b"error", "id", b"id", "keepers", b"keepers", "seconds", b"seconds", "spec", b"spec", "stages", b"stages", "state", b"state", "steward", b"steward", "submitter", b"submitter", "survival", b"survival", "trace_id", b"trace_id", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocked", b"blocked", "cost", b"cost", "counts", b"counts", "created_time", b"created_time", "epoch", b"epoch", "error", b"error", "id", b"id", "keepers", b"keepers", "seconds", b"seconds", "source_done", b"source_done", "spec", b"spec", "stages", b"stages", "state", b"state", "steward", b"steward", "submitter", b"submitter", "survival", b"survival", "trace_id", b"trace_id", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

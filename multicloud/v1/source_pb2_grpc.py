@@ -40,6 +40,21 @@ class SourceServiceStub:
                 request_serializer=multicloud_dot_v1_dot_source__pb2.ServeSourceRequest.SerializeToString,
                 response_deserializer=multicloud_dot_v1_dot_source__pb2.ServeSourceResponse.FromString,
                 _registered_method=True)
+        self.FindSource = channel.unary_unary(
+                '/multicloud.v1.SourceService/FindSource',
+                request_serializer=multicloud_dot_v1_dot_source__pb2.FindSourceRequest.SerializeToString,
+                response_deserializer=multicloud_dot_v1_dot_source__pb2.FindSourceResponse.FromString,
+                _registered_method=True)
+        self.ListSource = channel.unary_unary(
+                '/multicloud.v1.SourceService/ListSource',
+                request_serializer=multicloud_dot_v1_dot_source__pb2.ListSourceRequest.SerializeToString,
+                response_deserializer=multicloud_dot_v1_dot_source__pb2.ListSourceResponse.FromString,
+                _registered_method=True)
+        self.ReadSource = channel.unary_stream(
+                '/multicloud.v1.SourceService/ReadSource',
+                request_serializer=multicloud_dot_v1_dot_source__pb2.ReadSourceRequest.SerializeToString,
+                response_deserializer=multicloud_dot_v1_dot_source__pb2.ReadSourceResponse.FromString,
+                _registered_method=True)
 
 
 class SourceServiceServicer:
@@ -53,6 +68,28 @@ class SourceServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def FindSource(self, request, context):
+        """FindSource asks a node whether it can read a source itself: the folder is
+        its own, or the laptop has a stream to it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSource(self, request, context):
+        """ListSource gives a page of it to a node that cannot read it itself.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReadSource(self, request, context):
+        """ReadSource gives a range of an object to such a node.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SourceServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -60,6 +97,21 @@ def add_SourceServiceServicer_to_server(servicer, server):
                     servicer.ServeSource,
                     request_deserializer=multicloud_dot_v1_dot_source__pb2.ServeSourceRequest.FromString,
                     response_serializer=multicloud_dot_v1_dot_source__pb2.ServeSourceResponse.SerializeToString,
+            ),
+            'FindSource': grpc.unary_unary_rpc_method_handler(
+                    servicer.FindSource,
+                    request_deserializer=multicloud_dot_v1_dot_source__pb2.FindSourceRequest.FromString,
+                    response_serializer=multicloud_dot_v1_dot_source__pb2.FindSourceResponse.SerializeToString,
+            ),
+            'ListSource': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSource,
+                    request_deserializer=multicloud_dot_v1_dot_source__pb2.ListSourceRequest.FromString,
+                    response_serializer=multicloud_dot_v1_dot_source__pb2.ListSourceResponse.SerializeToString,
+            ),
+            'ReadSource': grpc.unary_stream_rpc_method_handler(
+                    servicer.ReadSource,
+                    request_deserializer=multicloud_dot_v1_dot_source__pb2.ReadSourceRequest.FromString,
+                    response_serializer=multicloud_dot_v1_dot_source__pb2.ReadSourceResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -90,6 +142,87 @@ class SourceService:
             '/multicloud.v1.SourceService/ServeSource',
             multicloud_dot_v1_dot_source__pb2.ServeSourceRequest.SerializeToString,
             multicloud_dot_v1_dot_source__pb2.ServeSourceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FindSource(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/multicloud.v1.SourceService/FindSource',
+            multicloud_dot_v1_dot_source__pb2.FindSourceRequest.SerializeToString,
+            multicloud_dot_v1_dot_source__pb2.FindSourceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSource(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/multicloud.v1.SourceService/ListSource',
+            multicloud_dot_v1_dot_source__pb2.ListSourceRequest.SerializeToString,
+            multicloud_dot_v1_dot_source__pb2.ListSourceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadSource(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/multicloud.v1.SourceService/ReadSource',
+            multicloud_dot_v1_dot_source__pb2.ReadSourceRequest.SerializeToString,
+            multicloud_dot_v1_dot_source__pb2.ReadSourceResponse.FromString,
             options,
             channel_credentials,
             insecure,

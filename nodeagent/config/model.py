@@ -214,6 +214,13 @@ class Process(Section):
     python_path: list[AbsolutePath] = option([], "Folders of the modules that `python` steps call.", max_length=64)
 
 
+class Source(Section):
+    """What this node may read for jobs from its own disks: node://NAME/path."""
+
+    roots: list[AbsolutePath] = option([], "Folders that jobs may read, with all that is in them; links never lead out. Empty: none. Whoever may submit may read them, as the daemon's user can.", reload=True, examples=[["/data/sets"]], max_length=64)
+    reads_at_once_max: int = option(4, "Threads that list and read such folders.", ge=1, le=64)
+
+
 class Shutdown(Section):
     """How the daemon goes."""
 
@@ -286,6 +293,7 @@ class Config(Section):
     volume: list[Volume] = option([], "Where chunks are kept; empty: in the folder `chunks` of node.state_dir.", max_length=64)
     store: Store = Field(default_factory=Store)
     process: Process = Field(default_factory=Process)
+    source: Source = Field(default_factory=Source)
     shutdown: Shutdown = Field(default_factory=Shutdown)
     upkeep: Upkeep = Field(default_factory=Upkeep)
     audit: Audit = Field(default_factory=Audit)

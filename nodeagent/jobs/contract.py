@@ -5,12 +5,14 @@ listed is read as it was listed, or not at all: an object that changed, vanished
 is named, never mixed.
 """
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from multicloud.v1 import task_pb2
 
 # Why an object is skipped: words that people and scripts see.
 CHANGED, GONE, UNREADABLE, SPECIAL = "changed", "gone", "unreadable", "special file"
+LINK = "link"  # To a folder, out of the source, to nothing, or in a circle.
 
 
 class SkippedObject(Exception):
@@ -42,7 +44,14 @@ class Source(Protocol):
 class Sources(Protocol):
     """Opens a job's source on this node."""
 
-    async def open(self, job: str, uri: str) -> Source: ...
+    async def open(
+        self, job: str, uri: str, include: Sequence[str] = (), exclude: Sequence[str] = ()
+    ) -> Source:
+        """SOURCE_AWAY, from here or from any call of it: nobody can read it now; the job waits.
+
+        The globs (JobSpec has them) matter to whoever lists, not to whoever reads.
+        """
+        ...
 
     def nearness(self, job: str, uri: str, node: str) -> float:
         """What reading it costs that node, by whatever measure; least first."""

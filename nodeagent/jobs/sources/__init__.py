@@ -1,0 +1,1 @@
+"""Sources of jobs: folders on this machine and on other nodes, and laptops that serve theirs."""

@@ -1,0 +1,83 @@
+"""Opens what lies beneath a folder, and nothing else: every name is opened relative to the folder
+that was opened before it, so no link and no rename in between leads out.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+LINKS_MAX = 40  # As many as the kernel follows.
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class LeadsOut(OSError):
+    """A link goes out of the folder, to nothing, or in a circle."""
+
+
+@contextmanager
+def folder(top_fd: int, path: bytes) -> Iterator[int]:
+    """A folder beneath, through no link at all; an empty path is the top itself."""
+    fd = os.dup(top_fd)
+    try:
+        for name in path.split(b"/") if path else ():
+            inner = os.open(name, _FOLDER, dir_fd=fd)
+            os.close(fd)
+            fd = inner
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def open_file(top_fd: int, path: bytes, top: bytes, flags: int) -> int:
+    """A file beneath. Links are followed while they stay beneath; `top` is the folder's own path,
+    so that absolute links into it are understood.
+    """
+    return _open(top_fd, resolved(top_fd, path, top), flags)
+
+
+def _open(top_fd: int, path: bytes, flags: int) -> int:
+    above, _, name = path.rpartition(b"/")
+    with folder(top_fd, above) as fd:
+        return os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd)
+
+
+def resolved(top_fd: int, path: bytes, top: bytes) -> bytes:
+    """The same place without links; OSError where there is none. It may be a link again by the
+    time that it is opened; opening refuses that.
+    """
+    done: list[bytes] = []
+    todo = path.split(b"/")[::-1]
+    links = 0
+    while todo:
+        name = todo.pop()
+        if name in (b"", b"."):
+            continue
+        if name == b"..":
+            if not done:
+                raise LeadsOut(f"{path!r} leads out of its source")
+            done.pop()
+            continue
+        target = _link(top_fd, done, name)
+        if target is None:
+            done.append(name)
+            continue
+        links += 1
+        if links > LINKS_MAX:
+            raise LeadsOut(f"{path!r} is a circle of links")
+        if target.startswith(b"/"):
+            if not (target + b"/").startswith(top.rstrip(b"/") + b"/"):
+                raise LeadsOut(f"{path!r} leads out of its source")
+            target, done = target[len(top.rstrip(b"/")) :], []
+        todo += target.split(b"/")[::-1]
+    return b"/".join(done)
+
+
+def _link(top_fd: int, above: list[bytes], name: bytes) -> bytes | None:
+    """Where a name links to; None when it is no link."""
+    with folder(top_fd, b"/".join(above)) as fd:
+        try:
+            return os.readlink(name, dir_fd=fd)
+        except OSError as error:
+            if isinstance(error, FileNotFoundError | NotADirectoryError):
+                raise
+            return None  # EINVAL: it is there, and no link.
