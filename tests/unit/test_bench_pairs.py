@@ -1,10 +1,14 @@
 """Comparing ours with its floors, round by round, and what a helping process answers."""
 
 import asyncio
+import json
 import mmap
 import os
+import subprocess
+import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.bench import copies, cost
@@ -101,9 +105,13 @@ def test_a_peak_stays_until_it_is_forgotten() -> None:
 @pytest.mark.slow
 def test_swift_comes_up_and_leaves_nothing(tmp_path: Path) -> None:
     home = tmp_path / "swift"
-    assert swift.up(home).startswith("http://127.0.0.1:")
-    swift.down(home)
+    command = [sys.executable, "-m", "tools.swift"]
+    found = subprocess.run([*command, "up", str(home)], capture_output=True, text=True, check=True)
+    assert found.stdout.startswith("http://127.0.0.1:")
+    pids = json.loads((home / swift.STATE).read_text())["pids"]
+    subprocess.run([*command, "down", str(home)], check=True)
     assert not home.exists()
+    assert not any(psutil.pid_exists(pid) for pid in pids)
 
 
 def test_ports_are_all_different() -> None:
