@@ -71,7 +71,8 @@ def _cast(faults: Faults, key: Key, step: Step, columns: Columns) -> Columns:
 
 
 def _types(words: Mapping[str, str]) -> dict[str, pl.DataType | None]:
-    return {name: field_type(word).polars for name, word in words.items()}
+    asked = {name: field_type(word) for name, word in words.items()}
+    return {name: None if kind.any else kind.polars for name, kind in asked.items()}
 
 
 def _select(faults: Faults, key: Key, step: Step, columns: Columns) -> Columns:

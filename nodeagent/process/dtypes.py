@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import polars as pl
 import pyarrow as pa
 
+ANY = "any"
 _WORDS: dict[str, tuple[pl.DataType, pa.DataType]] = {
     "bool": (pl.Boolean(), pa.bool_()),
     "int8": (pl.Int8(), pa.int8()),
@@ -22,8 +23,9 @@ _WORDS: dict[str, tuple[pl.DataType, pa.DataType]] = {
     "binary": (pl.Binary(), pa.string()),
     "date": (pl.Date(), pa.string()),
     "datetime": (pl.Datetime("us"), pa.string()),
+    ANY: (pl.Null(), pa.null()),  # Whatever it is: it must be there, and nobody converts it.
 }
-_NAMES = {type(polars): word for word, (polars, _) in _WORDS.items()}
+_NAMES = {type(polars): word for word, (polars, _) in _WORDS.items() if word != ANY}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,10 @@ class FieldType:
     polars: pl.DataType
     json: pa.DataType  # How it is read from JSON.
     optional: bool
+
+    @property
+    def any(self) -> bool:
+        return self.word == ANY
 
 
 def field_type(text: str) -> FieldType:

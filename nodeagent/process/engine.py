@@ -160,8 +160,9 @@ class Engine:
 
 
 def _json_schema(step: Step) -> pa.Schema:
+    declared = {name: field_type(word) for name, word in step.options["fields"].items()}
     return pa.schema(
-        [pa.field(name, field_type(word).json) for name, word in step.options["fields"].items()]
+        [pa.field(name, asked.json) for name, asked in declared.items() if not asked.any]
     )
 
 

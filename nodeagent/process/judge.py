@@ -43,9 +43,9 @@ def _fitted(
         return column, None if asked.optional else said(missing, f"{name}: is missing")
     found = frame[name]
     fitted = found
-    if found.dtype != asked.polars:
+    if found.dtype != asked.polars and not asked.any:
         fitted = converted(found, asked.polars, text=text_only, widen_only=True)
-    if text_only and not isinstance(asked.polars, pl.String):
+    if text_only and not isinstance(asked.polars, pl.String | pl.Null):
         # Of csv: an empty field is no value.
         wrong = fitted.is_null() & found.is_not_null() & (found != "")
     else:
@@ -64,6 +64,8 @@ def cast(chunk: Chunk, options: Mapping[str, Any]) -> Judged:
     columns: list[pl.Series] = []
     for name, word in options["columns"].items():
         asked, found = field_type(word), column_of(chunk, name, "transform.cast")
+        if asked.any:
+            continue
         fitted = converted(found, asked.polars, text=True, widen_only=False)
         wrong = fitted.is_null() & found.is_not_null()
         if chunk.text_only:

@@ -5,6 +5,7 @@ async with Pool(limits) as pool:
 """
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from multicloud.errors import McError
+from nodeagent.config.model import Process
 from nodeagent.core.pipeline.cut import Part
 from nodeagent.core.pipeline.model import Pipeline
 from nodeagent.process.events import Event
@@ -37,6 +39,12 @@ class Limits:
     memory_bytes_max: int = 2 << 30  # Of each, beyond what it has when it is ready.
     step_timeout_s: float = 300.0  # Without a sign of life while it is not waiting for us.
     tasks_max: int = 256  # Then a worker is replaced: memory that was fragmented comes back.
+
+
+def limits_of(chosen: Process) -> Limits:
+    """As the configuration says; without a number of workers, one for each core that is ours."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return Limits(chosen.workers or cores or 1, chosen.memory_bytes_max, chosen.step_timeout_s)
 
 
 @dataclass(frozen=True, slots=True)

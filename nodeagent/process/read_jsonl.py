@@ -43,10 +43,11 @@ def _read(block: Block, path: str, begin: int, schema: pa.Schema | None) -> Read
     misfits: list[Bad] = []
     table = _whole(b"\n".join(lines), schema) if _are_plain(lines) else None
     if table is None:
-        asked = schema
-        if asked is None:
-            asked = infer(map(_loaded, lines))
-        for at in _refused(lines, asked):
+        records = [_loaded(line) for line in lines]
+        asked = _asked(schema, infer(records))
+        readable = [at for at, record in enumerate(records) if isinstance(record, dict)]
+        refused = {readable[at] for at in _refused([lines[at] for at in readable], asked)}
+        for at in sorted(refused | (set(range(len(lines))) - set(readable))):
             unread_why, why = _reason(lines[at], asked)
             bad = Bad(offsets[at], unread_why or why, lines[at][:RECORD_SHOWN_BYTES_MAX])
             # Without a declared schema whatever cannot be read is a fault of reading.
@@ -58,6 +59,13 @@ def _read(block: Block, path: str, begin: int, schema: pa.Schema | None) -> Read
         assert table is not None, "each of the lines was read"
     chunk = Chunk(_to_frame(table, len(lines)), _offsets(offsets), path, begin)
     return ReadChunk(chunk, unread, misfits)
+
+
+def _asked(declared: pa.Schema | None, found: pa.Schema) -> pa.Schema:
+    """A type for every field: those that are declared, and for others that of their first value."""
+    fields = list(declared) if declared is not None else []
+    names = {field.name for field in fields}
+    return pa.schema([*fields, *(field for field in found if field.name not in names)])
 
 
 def _is_plain(lines: list[bytes]) -> bool:
@@ -98,7 +106,7 @@ def _whole(data: bytes, schema: pa.Schema | None) -> pa.Table | None:
     if texts := _dates_as_text(table.schema, schema):
         # Arrow takes what looks like a date for one; here a text stays the text it is.
         table = _strict(data, texts)
-    if schema is None and table is not None and _may_have_lost_digits(table):
+    if table is not None and _may_have_lost_digits(table, schema):
         return None
     return table
 
@@ -155,13 +163,13 @@ def _texts(kind: pa.DataType) -> pa.DataType:
     return kind
 
 
-def _may_have_lost_digits(table: pa.Table) -> bool:
-    """Whether an integer too long for its type may have become a float."""
-    frame = pl.from_arrow(table)
-    assert isinstance(frame, pl.DataFrame)
+def _may_have_lost_digits(table: pa.Table, schema: pa.Schema | None) -> bool:
+    """Whether an integer too long for its type may have become a float that nobody declared."""
+    declared = set(schema.names) if schema is not None else set()
     return any(
-        bool((series.abs() >= EXACT_INTEGER_MAX).any())
-        for series in frame.select(pl.selectors.float()).iter_columns()
+        bool((pl.Series(column).abs() >= EXACT_INTEGER_MAX).any())
+        for name, column in zip(table.column_names, table.columns, strict=True)
+        if name not in declared and pa.types.is_floating(column.type)
     )
 
 

@@ -56,7 +56,7 @@ def test_one_meaning_has_one_hash() -> None:
         (STEP.format("transform.sql"), "p.toml:1: step[0]: needs `query`: text"),
         (SCHEMA + "on_bad = 'quarantin'", "p.toml:4: step[0].on_bad: must be one of quarantine, drop, fail, and is 'quarantin' (did you mean quarantine?)"),
         (SCHEMA + "fail_above = 2", "p.toml:4: step[0].fail_above: must be a number from 0 to 1, and is 2"),
-        (STEP.format("validate.schema") + 'fields.id = "int46"', "p.toml:3: step[0].fields.id: must be a type (bool, int8, int16, int32, int64, uint8, uint16, uint32, uint64, float32, float64, string, binary, date, datetime, list<type>, type?), and is 'int46' (did you mean int64?)"),
+        (STEP.format("validate.schema") + 'fields.id = "int46"', "p.toml:3: step[0].fields.id: must be a type (bool, int8, int16, int32, int64, uint8, uint16, uint32, uint64, float32, float64, string, binary, date, datetime, any, list<type>, type?), and is 'int46' (did you mean int64?)"),
         (STEP.format("dedupe") + 'on_bad = "drop"', "p.toml:3: step[0].on_bad: is not an option"),
         (STEP.format("sample") + 'share = "a"', "p.toml:3: step[0].share: must be a number from 0 to 1, and is 'a'"),
         (STEP.format("transform.sql") + 'query = "SELEC id"', "p.toml:3: step[0].query: must be one SELECT (WITH may stand before it)"),

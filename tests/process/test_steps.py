@@ -59,6 +59,24 @@ def test_fields_that_are_not_named_are_kept_dropped_or_bad(
     assert [key for key in out(result)[0] if key in kept] == (["id"] if bad else kept)
 
 
+def test_fields_of_any_type_and_fields_that_nobody_named_keep_what_they_hold() -> None:
+    step = '[[step]]\nuse = "validate.schema"\nfields = { id = "int64", meta = "any" }\n'
+    records: list[Record] = [
+        {"id": 1, "meta": {"a": [1]}, "more": 2**63 + 1},
+        {"id": 2, "meta": None, "more": 1},
+        {"id": 3, "meta": {"a": []}, "more": "a text"},
+        {"id": 4, "meta": "a text", "more": 2},
+        {"id": 5, "meta": {"a": [2]}, "more": 3},
+    ]
+    result = through(step + '[[step]]\nuse = "transform.select"\ncolumns = ["meta"]\n', records)
+    assert out(result) == [{"meta": {"a": [1]}}, {"meta": {"a": [2]}}]
+    assert [q.reason for q in result.quarantined] == [
+        "meta: is null or missing",
+        "more: is a text, must be uint64",
+        "meta: is a text, must be struct<a: list<item: int64>>",
+    ]
+
+
 EXPECT = """
 [[step]]
 use = "validate.expect"

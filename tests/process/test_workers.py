@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 
 from multicloud.errors import McError
+from nodeagent.config.model import Process
 from nodeagent.core.pipeline.counts import Counts
 from nodeagent.core.pipeline.cut import cut, rule_for
 from nodeagent.process.events import Event
-from nodeagent.process.pool import Limits, Pool, Task
+from nodeagent.process.pool import Limits, Pool, Task, limits_of
 from tests.process.tasks import BOUNDS, Result, pipeline
 
 HERE = str(Path(__file__).parent)
@@ -284,6 +285,11 @@ async def test_tasks_wait_in_line_and_run_side_by_side(pool: Pool) -> None:
     data = jsonl({"id": 1, "text": "a"})
     done = await asyncio.gather(*(run(pool, python("normalise"), data) for _ in range(6)))
     assert all(rows(result) == [{"id": 1, "text": "a"}] for result in done)
+
+
+def test_without_a_number_there_is_a_worker_for_each_core() -> None:
+    assert limits_of(Process()).workers >= 1
+    assert limits_of(Process(workers=3)) == Limits(3, Process().memory_bytes_max, 300.0)
 
 
 def test_neither_the_pool_nor_a_worker_imports_what_it_must_not() -> None:

@@ -223,7 +223,7 @@ def _wrong_table(kind: Kind, value: Any, must: str) -> Wrong:
 
 def _wrong_type(value: object) -> tuple[str, str]:
     found = _TYPE.fullmatch(value) if isinstance(value, str) else None
-    if found and bool(found[1]) == bool(found[3]) and found[2] in TYPES:
+    if found and bool(found[1]) == bool(found[3]) and found[2] in TYPES[: -1 if found[1] else None]:
         return "", ""
     rule = f"must be a type ({', '.join(TYPES)}, list<type>, type?), and is {shown(value)}"
     return rule, near(found[2] if found else value, TYPES) if isinstance(value, str) else ""

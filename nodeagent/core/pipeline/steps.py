@@ -63,7 +63,7 @@ def is_table(option: Option) -> bool:
 
 TYPES = (
     "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
-    "float32", "float64", "string", "binary", "date", "datetime",
+    "float32", "float64", "string", "binary", "date", "datetime", "any",
 )  # fmt: skip
 
 STEPS: Mapping[str, StepKind] = {
@@ -102,7 +102,7 @@ STEPS: Mapping[str, StepKind] = {
     ),
     "transform.cast": StepKind(
         "Changes types; a value that does not fit makes its record bad.",
-        {"columns": Option(Kind.TYPES, "The new type of each.")},
+        {"columns": Option(Kind.TYPES, "The new type of each; any is none.")},
         judges=True,
         example='columns = { id = "int64" }',
     ),
