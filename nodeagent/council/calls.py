@@ -38,6 +38,7 @@ from nodeagent.council.words import (
     to_seat,
     to_state,
 )
+from nodeagent.telemetry import inject
 
 if TYPE_CHECKING:  # The generated stub exists for types only.
     Stub = council_pb2_grpc.CouncilServiceAsyncStub
@@ -71,7 +72,7 @@ class Calls:
         stub = council_pb2_grpc.CouncilServiceStub(self.channel(node))
         request = pb.ListRegistersRequest(after_sequence=after)
         try:
-            async for answer in stub.ListRegisters(request, timeout=timeout_s):
+            async for answer in stub.ListRegisters(request, timeout=timeout_s, metadata=inject()):
                 register = answer.register
                 if register.key == EPOCH_KEY:
                     check_members(register.state.value)
@@ -84,7 +85,7 @@ class Calls:
 
 async def _prepare(stub: "Stub", seat: Seat, asked: Prepare, timeout_s: float) -> Answer:
     request = pb.PrepareRequest(to=to_seat(seat), key=asked.key, ballot=to_ballot(asked.ballot))
-    answer = await stub.Prepare(request, timeout=timeout_s)
+    answer = await stub.Prepare(request, timeout=timeout_s, metadata=inject())
     if answer.promised:
         return Promised(Accepted(from_ballot(answer.accepted_ballot), from_state(answer.accepted)))
     return _refused(answer.epoch, from_ballot(answer.promised_ballot))
@@ -94,7 +95,7 @@ async def _accept(stub: "Stub", seat: Seat, asked: Accept, timeout_s: float) -> 
     request = pb.AcceptRequest(
         to=to_seat(seat), key=asked.key, ballot=to_ballot(asked.ballot), state=to_state(asked.state)
     )
-    answer = await stub.Accept(request, timeout=timeout_s)
+    answer = await stub.Accept(request, timeout=timeout_s, metadata=inject())
     return (
         Took() if answer.accepted else _refused(answer.epoch, from_ballot(answer.promised_ballot))
     )
@@ -104,7 +105,7 @@ async def _seal(stub: "Stub", seat: Seat, asked: Seal, timeout_s: float) -> Answ
     """A stream that breaks off raises: half of the registers are none."""
     carried: dict[str, Accepted] = {}
     request = pb.SealRequest(to=to_seat(seat), epoch=asked.epoch)
-    async for one in stub.Seal(request, timeout=timeout_s):
+    async for one in stub.Seal(request, timeout=timeout_s, metadata=inject()):
         if one.HasField("refused"):
             return _refused(one.refused, Ballot())
         carried[from_key(one.key)] = Accepted(from_ballot(one.ballot), from_state(one.state))
@@ -118,7 +119,7 @@ async def _install(stub: "Stub", seat: Seat, asked: Install, timeout_s: float) -
         for key, accepted in asked.registers.items():
             yield pb.InstallRequest(register=to_register(key, accepted))
 
-    answer = await stub.Install(parts(), timeout=timeout_s)
+    answer = await stub.Install(parts(), timeout=timeout_s, metadata=inject())
     return Took() if answer.took else _refused(answer.epoch, Ballot())
 
 

@@ -81,8 +81,8 @@ class Tending:
             if not epoch.number:
                 await self._found(now_s)
                 return
-            await self._reseat(epoch, now_s)
             if self.member.seat in epoch.members:
+                await self._reseat(epoch, now_s)
                 await self._look_after_fellows(epoch, now_s)
                 await self._settle(now_s)
         except McError as error:
