@@ -25,7 +25,7 @@ from nodeagent.council.part import FOLDER
 from nodeagent.council.words import to_ballot, to_epoch, to_seat
 from nodeagent.rpc.access import ADMIN
 from tests.council.conformance import CouncilConformance, wish
-from tests.council.town import Town, town
+from tests.council.town import WITHIN_S, Town, town
 from tests.support.nodes import admin, channel, refused
 from tests.support.people import People
 
@@ -49,8 +49,18 @@ class TestBallots(CouncilConformance):
 
 
 async def say(council: Council, key: str, value: bytes) -> None:
-    seen = await council.get(key)
-    assert (await council.compare_and_set(key, seen.version, value, wish())).changed
+    """Once a majority is reached: a connection that was refused is tried again after seconds."""
+    async with asyncio.timeout(WITHIN_S):
+        while True:
+            try:
+                seen = await council.get(key)
+                told = await council.compare_and_set(key, seen.version, value, wish())
+            except McError as error:
+                if error.reason != "NO_MAJORITY":
+                    raise
+            else:
+                assert told.changed
+                return
 
 
 async def test_it_grows_from_one_to_three_to_five_as_nodes_join(
