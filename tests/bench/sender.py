@@ -169,7 +169,7 @@ class Sender:
             index, at_bytes = 0, offset_bytes
 
             def opened(frame: bytes) -> int:
-                plain = opener.open_frame(index, frame)
+                plain = opener.open_frame(index, frame, checked=True)
                 check.add(plain)
                 if fd >= 0 and os.pwrite(fd, plain, at_bytes) != len(plain):
                     raise OSError("the disk took a part only")

@@ -96,6 +96,16 @@ def assert_cipher_refuses(chunk: Chunk, frames: list[bytes]) -> None:
             opener.open_frame(index, frame)
 
 
+def test_a_frame_that_was_called_checked_and_is_another_is_refused_by_the_cipher() -> None:
+    opener = Opener(THREE.envelope(), KEY)
+    assert opener.open_frame(1, THREE.frames[1], checked=True) == bytes(range(256)) * (FRAME // 256)
+    flipped = bytearray(THREE.frames[1])
+    flipped[7] ^= 1
+    for other in (bytes(flipped), THREE.frames[0], OTHER.frames[1], THREE.frames[1][:-1]):
+        with pytest.raises(McError, match="was not sealed as this frame"):
+            opener.open_frame(1, other, checked=True)
+
+
 def test_a_trailer_of_another_chunk_is_refused() -> None:
     for foreign in (OTHER, TWIN):
         assert refusal(THREE.header + b"".join(THREE.frames) + foreign.trailer) == "DAMAGE"
