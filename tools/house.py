@@ -34,7 +34,6 @@ LONE_TASKS: Mapping[str, str] = {
 # Rows of the table of errors that later parts of the system raise.
 RESERVED: Mapping[str, str] = {
     "STARTING": "the store, while it recovers",
-    "SOURCE_AWAY": "sources of jobs",
 }
 
 

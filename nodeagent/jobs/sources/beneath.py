@@ -7,22 +7,36 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 LINKS_MAX = 40  # As many as the kernel follows.
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FOLDER = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+# Who may pass through a folder need not be allowed to list it.
+PASS = getattr(os, "O_PATH", os.O_RDONLY)
 
 
 class LeadsOut(OSError):
     """A link goes out of the folder, to nothing, or in a circle."""
 
 
-@contextmanager
-def folder(top_fd: int, path: bytes) -> Iterator[int]:
+def open_folder(top_fd: int, path: bytes, flags: int = PASS) -> int:
     """A folder beneath, through no link at all; an empty path is the top itself."""
-    fd = os.dup(top_fd)
+    *above, last = path.split(b"/") if path else [b"."]
+    fd = top_fd
     try:
-        for name in path.split(b"/") if path else ():
-            inner = os.open(name, _FOLDER, dir_fd=fd)
-            os.close(fd)
+        for name in above:
+            inner = os.open(name, PASS | _FOLDER, dir_fd=fd)
+            if fd != top_fd:
+                os.close(fd)
             fd = inner
+        return os.open(last, flags | _FOLDER, dir_fd=fd)
+    finally:
+        if fd != top_fd:
+            os.close(fd)
+
+
+@contextmanager
+def folder(top_fd: int, path: bytes, flags: int = PASS) -> Iterator[int]:
+    """The same for a while. To list it, name os.O_RDONLY."""
+    fd = open_folder(top_fd, path, flags)
+    try:
         yield fd
     finally:
         os.close(fd)
@@ -32,13 +46,16 @@ def open_file(top_fd: int, path: bytes, top: bytes, flags: int) -> int:
     """A file beneath. Links are followed while they stay beneath; `top` is the folder's own path,
     so that absolute links into it are understood.
     """
-    return _open(top_fd, resolved(top_fd, path, top), flags)
-
-
-def _open(top_fd: int, path: bytes, flags: int) -> int:
-    above, _, name = path.rpartition(b"/")
+    above, _, name = resolved(top_fd, path, top).rpartition(b"/")
     with folder(top_fd, above) as fd:
-        return os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd)
+        return os.open(name or b".", flags | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd)
+
+
+def stat_file(top_fd: int, path: bytes, top: bytes) -> os.stat_result:
+    """Of what `open_file` would open."""
+    above, _, name = resolved(top_fd, path, top).rpartition(b"/")
+    with folder(top_fd, above) as fd:
+        return os.stat(name or b".", dir_fd=fd, follow_symlinks=False)
 
 
 def resolved(top_fd: int, path: bytes, top: bytes) -> bytes:
