@@ -18,10 +18,11 @@ from nodeagent.process.apply import accounted
 from nodeagent.process.called_process import CalledProcess
 from nodeagent.process.callee import BYTES
 from nodeagent.process.chunk import RECORD_SHOWN_BYTES_MAX, Bad, Chunk, Outcome, json_lines
-from nodeagent.process.pipe import said
+from nodeagent.process.pipe import FRAME_BYTES_MAX, said
 from nodeagent.process.read_jsonl import read_jsonl
 
 BATCH_RECORDS, BATCH_BYTES = 1000, 1 << 20  # Sent together.
+RECORD_BYTES_MAX = FRAME_BYTES_MAX // 2
 BREAKS_MAX = 16  # In one chunk; behind that it is the function, not a record.
 
 
@@ -50,6 +51,10 @@ class Caller:
         at = breaks = 0
         careful = 0  # Up to here records go one by one: something among them breaks its process.
         while at < len(lines):
+            if len(lines[at]) > RECORD_BYTES_MAX:
+                results.bad[at] = f"a record of {len(lines[at])} bytes is too large for a function"
+                at += 1
+                continue
             end = at + 1 if at < careful else _batch_end(lines, at)
             got, why = self._batch(step, lines[at:end], at, binary)
             for one in got:

@@ -12,7 +12,7 @@ import pyarrow as pa
 from multicloud.errors import McError
 from nodeagent.core.pipeline.counts import Counts, names
 from nodeagent.core.pipeline.cut import Part
-from nodeagent.core.pipeline.kinds import HEAD_BYTES, FileKind, resolve
+from nodeagent.core.pipeline.kinds import HEAD_BYTES, FileKind, csv_of, resolve
 from nodeagent.core.pipeline.model import Pipeline, Step
 from nodeagent.core.pipeline.source import Source, pieces
 from nodeagent.core.pipeline.steps import STEPS
@@ -83,7 +83,7 @@ class Engine:
             part,
             source,
             self._bounds,
-            pipeline.csv,
+            csv_of(part.path, pipeline.csv),
             pipeline.output.format == "same",
             self._schema,
         )

@@ -20,6 +20,7 @@ from nodeagent.process.limits import bound_memory, end_with_parent, no_core
 from nodeagent.process.pipe import Gone, Kind, Pipe, said
 
 BUSY_EVERY_S = 1.0
+READ_BYTES_MAX = 8 << 20  # In one frame.
 
 
 def main(argv: list[str]) -> int:
@@ -92,6 +93,13 @@ class _Asking:
         self.size_bytes = part.object_bytes
 
     def read(self, offset_bytes: int, size_bytes: int) -> bytes:
+        if size_bytes <= READ_BYTES_MAX:
+            return self._read(offset_bytes, size_bytes)
+        end = min(offset_bytes + size_bytes, self.size_bytes)
+        starts = range(offset_bytes, end, READ_BYTES_MAX)
+        return b"".join(self._read(at, min(READ_BYTES_MAX, end - at)) for at in starts)
+
+    def _read(self, offset_bytes: int, size_bytes: int) -> bytes:
         self._pipe.send(Kind.READ, said([self._index, offset_bytes, size_bytes]))
         answer = self._pipe.receive()
         if answer.kind == Kind.BYTES:

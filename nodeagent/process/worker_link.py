@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from multicloud.errors import FieldFault, McError
 from nodeagent.core.pipeline.counts import Counts
+from nodeagent.core.pipeline.cut import Part
 from nodeagent.core.pipeline.model import Pipeline, canonical, from_canonical
 from nodeagent.process.events import Closed, Data, Done, Event, Opened, Quarantined
 from nodeagent.process.pipe import FRAME_BYTES_MAX, HEAD, Frame, Kind, framed, said
@@ -87,7 +88,8 @@ class WorkerLink:
                 case Kind.READ:
                     index, offset, size = frame.json
                     if index not in sources:
-                        sources = {index: _Ahead(open_source(task.parts[index]))}
+                        part = task.parts[index]
+                        sources = {index: _Ahead(open_source(part), part)}
                     await self._serve(sources[index], offset, size)
                 case Kind.BUSY:
                     continue
@@ -146,11 +148,13 @@ class WorkerLink:
 
 
 class _Ahead:
-    """Reads in order are answered out of larger ones: a source may be far away."""
+    """Reads in order are answered out of larger ones: a source may be far away. Behind the end of
+    a part nothing is read that was not asked for: bytes may cost money.
+    """
 
-    def __init__(self, source: "AsyncSource") -> None:
-        self._source = source
-        self._at, self._held = 0, b""
+    def __init__(self, source: "AsyncSource", part: Part) -> None:
+        self._source, self._end = source, part.end
+        self._at, self._held = part.offset_bytes, b""
 
     async def read(self, offset: int, size: int) -> bytes:
         inside = offset - self._at
@@ -160,9 +164,8 @@ class _Ahead:
         rest = self._held[inside:] if 0 <= inside <= len(self._held) else b""
         at = offset + len(rest)
         wanted = size - len(rest)
-        self._held = rest + await self._source.read(
-            at, max(wanted, READ_AHEAD_BYTES) if in_order or rest else wanted
-        )
+        ahead = min(READ_AHEAD_BYTES, self._end - at) if in_order or rest else 0
+        self._held = rest + await self._source.read(at, max(wanted, ahead))
         self._at = offset
         return self._held[:size]
 

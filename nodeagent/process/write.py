@@ -13,7 +13,7 @@ import zstandard
 
 from multicloud.errors import McError
 from nodeagent.core.pipeline.cut import Part
-from nodeagent.core.pipeline.kinds import FileKind, stem
+from nodeagent.core.pipeline.kinds import FileKind, csv_of, stem
 from nodeagent.core.pipeline.model import Pipeline
 from nodeagent.core.pipeline.streams import GZIP_LEVEL, GZIP_WINDOW, ZSTD_LEVEL
 from nodeagent.core.pipeline.tars import NAMELESS
@@ -53,7 +53,8 @@ def writer(part: Part, kind: FileKind, pipeline: Pipeline) -> Writer:
             inner: Writer = _Tar(whole=whole)
         case "csv":
             first = part.first or pipeline.output.format != "same"
-            inner = _Csv(pipeline.csv.delimiter, header=first and pipeline.csv.header)
+            rule = csv_of(part.path, pipeline.csv)
+            inner = _Csv(rule.delimiter, header=first and rule.header)
         case _:
             inner = _Jsonl()
     if compression in ("none", "auto"):

@@ -142,6 +142,11 @@ def test_csv_with_quoted_line_ends_is_one_range_and_its_types_are_read_from_text
     ]
 
 
+def test_tabs_part_the_fields_of_a_tsv() -> None:
+    data = b"id\ttext\n1\ta,b\n"
+    assert run(SCHEMA, {"a.TSV": data}).files["a.TSV"] == data
+
+
 @pytest.mark.parametrize("target", [5, 16, 1000])
 def test_csv_of_lines_is_shared_out_and_joined_again(target: int) -> None:
     data = b"id,text\n" + b"".join(b'%d,"t,%d"\n' % (i, i) for i in range(50)) + b'9,"open\n'

@@ -20,6 +20,7 @@ from nodeagent.core.pipeline.cut import cut, rule_for
 from nodeagent.process.events import Event
 from nodeagent.process.pool import Limits, Pool, Task, limits_of
 from tests.process.tasks import BOUNDS, Result, pipeline
+from tests.process.test_engine import tar_of
 
 HERE = str(Path(__file__).parent)
 
@@ -76,6 +77,43 @@ async def test_a_task_runs_in_a_worker_and_its_source_is_read_in_large_pieces(po
     result.add(events)
     assert len(rows(result)) == 30_000
     assert source.reads <= 4
+
+
+async def test_a_range_costs_little_more_than_its_bytes(pool: Pool) -> None:
+    data = jsonl(*({"id": i, "text": "x" * 100} for i in range(100_000)))
+    found = pipeline('[[step]]\nuse = "dedupe"\nby = ["id"]\n')
+    read = 0
+
+    class Counting(InMemory):
+        async def read(self, offset_bytes: int, size_bytes: int) -> bytes:
+            nonlocal read
+            got = await super().read(offset_bytes, size_bytes)
+            read += len(got)
+            return got
+
+    for parts in cut([("a.jsonl", len(data))], rule_for(found, 4 << 20)):
+        one = Task(found, parts, 5 << 20, 5 << 20)
+        async for _ in pool.run(one, lambda part: Counting(data)):
+            pass
+    assert read < 1.04 * len(data)
+
+
+async def test_a_file_in_a_tar_may_be_larger_than_a_frame(pool: Pool) -> None:
+    body = os.urandom(20 << 20)
+    data = tar_of(a__bin=body)
+    text = '[[step]]\nuse = "dedupe"\nby = ["__key__"]\n'
+    found = pipeline(text)
+    (parts,) = cut([("a.tar", len(data))], rule_for(found, 64 << 20))
+    out = Result()
+    out.add(
+        [
+            e
+            async for e in pool.run(
+                Task(found, parts, 64 << 20, 64 << 20), lambda _: InMemory(data)
+            )
+        ]
+    )
+    assert out.files["a.tar"][512 : 512 + len(body)] == body
 
 
 async def test_bytes_pass_through_a_worker_too(pool: Pool) -> None:

@@ -1,6 +1,8 @@
 """What kind of file something is, by its name and its first bytes, and how it is compressed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from nodeagent.core.pipeline.model import Csv
 
 HEAD_BYTES = 512  # As many first bytes tell every kind apart.
 
@@ -33,6 +35,15 @@ def by_name(path: str) -> FileKind:
     inner = name.removesuffix(wrapped) if wrapped else name
     form = next((form for end, form in _BY_ENDING.items() if inner.endswith(end)), "")
     return FileKind(form, _WRAPPED.get(wrapped, "none"))
+
+
+def csv_of(path: str, rule: Csv) -> Csv:
+    """The fields of a .tsv are told apart by tabs, unless the pipeline says otherwise."""
+    name = path.lower()
+    for end in _WRAPPED:
+        name = name.removesuffix(end)
+    tabs = name.endswith(".tsv") and rule.delimiter == Csv().delimiter
+    return replace(rule, delimiter="\t") if tabs else rule
 
 
 def stem(path: str) -> str:

@@ -5,10 +5,11 @@ A line ends with its line feed or with the object, and belongs to the range of i
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 from nodeagent.core.pipeline.source import Source, pieces
 
-PIECE_BYTES = 1 << 16  # First look for a range's first line: most lines are short.
+PIECE_BYTES = 1 << 16  # Read at once where a line's end is looked for: most lines are short.
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +40,16 @@ def lines_of_range(
     first = begin if begin == 0 else _next_line(source, begin)
     if first >= end:
         return
-    rest = pieces(source, first)
+    end = min(end, source.size_bytes)
+    inside = pieces(source, first, end)
+    # Behind the range only the rest of its last line is wanted: bytes may cost money.
+    behind = pieces(source, end, None, PIECE_BYTES)
     yield from lines(
-        rest, first, end - first, block_bytes=block_bytes, line_bytes_max=line_bytes_max
+        chain(inside, behind),
+        first,
+        end - first,
+        block_bytes=block_bytes,
+        line_bytes_max=line_bytes_max,
     )
 
 

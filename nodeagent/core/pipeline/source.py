@@ -30,11 +30,13 @@ class BytesSource:
         return self._data[offset_bytes : offset_bytes + size_bytes]
 
 
-def pieces(source: Source, begin: int = 0, end: int | None = None) -> Iterator[bytes]:
+def pieces(
+    source: Source, begin: int = 0, end: int | None = None, piece_bytes: int = READ_BYTES
+) -> Iterator[bytes]:
     """Its bytes in order. Shorter than was promised is broken, and said."""
     end = source.size_bytes if end is None else end
     while begin < end:
-        wanted = min(READ_BYTES, end - begin)
+        wanted = min(piece_bytes, end - begin)
         data = source.read(begin, wanted)
         if len(data) != wanted:
             raise broken(f"it ends at byte {begin + len(data)}, not at {source.size_bytes}")
