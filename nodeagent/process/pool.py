@@ -66,6 +66,11 @@ class Pool:
         self._all: set[WorkerLink] = set()
         self.replaced = 0  # Workers that did not end by our will.
 
+    @property
+    def pids(self) -> list[int]:
+        """Of the workers that there are now."""
+        return [link.pid for link in self._all]
+
     async def __aenter__(self) -> Self:
         return self
 

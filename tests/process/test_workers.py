@@ -163,8 +163,8 @@ async def test_bytes_go_into_a_function_and_come_out_of_it(pool: Pool) -> None:
 
 BAD = {
     "raise": "it raised ValueError: this one I do not like",
-    "hang": "it had not ended after 0.3 s",
-    "spin": "it had not ended after 0.3 s",
+    "hang": "it had not ended after 1.5 s",
+    "spin": "it had not ended after 1.5 s",
     "crash": "its process was ended by signal 11",
     "leave": "it ended its process",
     "exit": "it raised SystemExit: 4",
@@ -181,7 +181,7 @@ async def test_a_function_that_misbehaves_costs_its_record_and_no_other(
     pool: Pool, do: str
 ) -> None:
     records = [{"id": i, "do": do if i == 7 else ""} for i in range(20)]
-    timeout = f"timeout_s = {0.3 if do in ('hang', 'spin') else 20}"
+    timeout = f"timeout_s = {1.5 if do in ('hang', 'spin') else 20}"
     result = await run(pool, python("misbehaving", timeout), jsonl(*records))
     assert [r["id"] for r in rows(result)] == [i for i in range(20) if i != 7]
     (bad,) = result.quarantined
@@ -249,7 +249,7 @@ async def test_a_worker_that_is_killed_is_told_of_and_replaced() -> None:
     async with Pool(Limits(workers=1)) as own:
         data = jsonl({"a": 1})
         await run(own, "", data)
-        os.kill(own._free[0].pid, signal.SIGKILL)
+        os.kill(own.pids[0], signal.SIGKILL)
         with pytest.raises(McError, match="signal 9") as failed:
             await run(own, "", data)
         assert failed.value.reason == "WORKER_LOST"
@@ -268,10 +268,9 @@ async def test_a_chunk_that_needs_too_much_memory_ends_its_worker_at_most() -> N
 
 
 async def test_a_worker_that_stands_still_is_ended_by_time() -> None:
-    async with Pool(Limits(workers=1, step_timeout_s=5)) as own:
+    async with Pool(Limits(workers=1, step_timeout_s=3)) as own:
         await run(own, "", b"")
-        os.kill(own._free[0].pid, signal.SIGSTOP)
-        own._free[0]._timeout_s = 0.2
+        os.kill(own.pids[0], signal.SIGSTOP)
         with pytest.raises(McError, match="no sign of life"):
             await run(own, "", b"")
 
