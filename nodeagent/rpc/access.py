@@ -18,6 +18,7 @@ class Rule:
     roles: frozenset[str]
     mutating: bool = False  # Audited before it acts; refused when the audit log cannot be written.
     passed_on: bool = False  # A node may pass it to the node that it names, for its caller.
+    unmetered: bool = False  # Between nodes, and paced by themselves: no token bucket.
     bulk: bool = False  # A stream of data: no total deadline, large messages, no token bucket.
 
 
@@ -27,6 +28,7 @@ def _of(*roles: str) -> Rule:
 
 _NODES = _of(NODE)
 _BULK = replace(_NODES, bulk=True)
+_BALLOT = replace(_NODES, unmetered=True)
 _LOOK = _of(SUBMITTER, OPERATOR, ADMIN, AUDITOR)
 _READ = _of(SUBMITTER, OPERATOR, ADMIN)
 _READ_BULK = replace(_READ, bulk=True)
@@ -51,8 +53,8 @@ ACCESS: Mapping[str, Rule] = {
             "PeerService/Greet": _NODES,
             "WatchService/Observe": _BULK,
             "WatchService/Tell": _NODES,
-            "CouncilService/Prepare": _NODES,
-            "CouncilService/Accept": _NODES,
+            "CouncilService/Prepare": _BALLOT,
+            "CouncilService/Accept": _BALLOT,
             "CouncilService/Seal": _NODES,
             "CouncilService/Install": _NODES,
             "CouncilService/ListRegisters": _NODES,

@@ -278,7 +278,7 @@ class Guard(grpc.GenericRpcHandler):
         held.enter_context(self._counted(_address(peer)))
         if self.draining and not rpc.path.startswith(HEALTH):
             raise McError("DRAINING", "this node is going down", retry_after_s=1.0)
-        if not rule.bulk:
+        if not rule.bulk and not rule.unmetered:
             wait_s = self.budget.take(caller.key)
             if wait_s > 0:
                 self.observer.limited("calls")
