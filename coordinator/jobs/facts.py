@@ -54,13 +54,14 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class StepCount:
-    """Records of one step: in = out + filtered + dropped + quarantined."""
+    """Records of one step: in = out + filtered + dropped + quarantined, unless it makes new ones."""
 
     records_in: int = 0
     records_out: int = 0
     filtered: int = 0
     dropped: int = 0
     quarantined: int = 0
+    remakes: bool = False
 
     def __add__(self, other: "StepCount") -> "StepCount":
         return StepCount(
@@ -69,6 +70,7 @@ class StepCount:
             self.filtered + other.filtered,
             self.dropped + other.dropped,
             self.quarantined + other.quarantined,
+            self.remakes or other.remakes,
         )
 
 
@@ -86,6 +88,8 @@ class Result:
     bytes_in: int = 0
     bytes_out: int = 0
     edges: Mapping[tuple[str, str], int] = field(default_factory=dict)  # Cloud to cloud: bytes.
+    # Objects that begin in other tasks, and are skipped as a whole for what was found in this one.
+    cut_short: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def id(self) -> str:

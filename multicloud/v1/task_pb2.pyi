@@ -83,11 +83,16 @@ class WorkerCredit(_message.Message):
     BYTES_FIELD_NUMBER: _builtins.int
     SLOTS_FIELD_NUMBER: _builtins.int
     RUNNING_FIELD_NUMBER: _builtins.int
+    WAITS_FIELD_NUMBER: _builtins.int
     bytes: _builtins.int
     slots: _builtins.int
     @_builtins.property
     def running(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Tasks; what is missing here was lost on the way."""
+
+    @_builtins.property
+    def waits(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Why work stands still here, in plain words."""
 
     def __init__(
         self,
@@ -95,10 +100,11 @@ class WorkerCredit(_message.Message):
         bytes: _builtins.int = ...,
         slots: _builtins.int = ...,
         running: _abc.Iterable[_builtins.str] | None = ...,
+        waits: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "running", b"running", "slots", b"slots"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "running", b"running", "slots", b"slots", "waits", b"waits"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -113,7 +119,7 @@ class TaskRefused(_message.Message):
     MESSAGE_FIELD_NUMBER: _builtins.int
     task: _builtins.str
     reason: _builtins.str
-    """Of the table of errors."""
+    """Of the table of errors; SOURCE_AWAY: no try was made."""
     message: _builtins.str
     def __init__(
         self,
@@ -437,6 +443,8 @@ class TaskResult(_message.Message):
     BYTES_IN_FIELD_NUMBER: _builtins.int
     BYTES_OUT_FIELD_NUMBER: _builtins.int
     TRACE_ID_FIELD_NUMBER: _builtins.int
+    QUARANTINE_FIELD_NUMBER: _builtins.int
+    CUT_SHORT_FIELD_NUMBER: _builtins.int
     task: _builtins.str
     worker: _builtins.str
     attempt: _builtins.int
@@ -450,11 +458,21 @@ class TaskResult(_message.Message):
     @_builtins.property
     def files(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResultFile]: ...
     @_builtins.property
-    def skipped(self) -> _containers.RepeatedCompositeFieldContainer[Global___SkippedObject]: ...
+    def skipped(self) -> _containers.RepeatedCompositeFieldContainer[Global___SkippedObject]:
+        """That begin in the task."""
+
     @_builtins.property
     def steps(self) -> _containers.RepeatedCompositeFieldContainer[Global___StepCounts]: ...
     @_builtins.property
     def edges(self) -> _containers.RepeatedCompositeFieldContainer[_job_pb2.EdgeBytes]: ...
+    @_builtins.property
+    def quarantine(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Places of chunks with records put aside, a line of JSON each."""
+
+    @_builtins.property
+    def cut_short(self) -> _containers.RepeatedCompositeFieldContainer[Global___SkippedObject]:
+        """That begin in other tasks, whose files lack a part now."""
+
     def __init__(
         self,
         *,
@@ -470,10 +488,12 @@ class TaskResult(_message.Message):
         bytes_in: _builtins.int = ...,
         bytes_out: _builtins.int = ...,
         trace_id: _builtins.str = ...,
+        quarantine: _abc.Iterable[_builtins.int] | None = ...,
+        cut_short: _abc.Iterable[Global___SkippedObject] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "bytes_in", b"bytes_in", "bytes_out", b"bytes_out", "chunks", b"chunks", "edges", b"edges", "files", b"files", "objects_ingested", b"objects_ingested", "skipped", b"skipped", "steps", b"steps", "task", b"task", "trace_id", b"trace_id", "worker", b"worker"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "bytes_in", b"bytes_in", "bytes_out", b"bytes_out", "chunks", b"chunks", "cut_short", b"cut_short", "edges", b"edges", "files", b"files", "objects_ingested", b"objects_ingested", "quarantine", b"quarantine", "skipped", b"skipped", "steps", b"steps", "task", b"task", "trace_id", b"trace_id", "worker", b"worker"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -575,12 +595,15 @@ class StepCounts(_message.Message):
     RECORDS_FILTERED_FIELD_NUMBER: _builtins.int
     RECORDS_DROPPED_FIELD_NUMBER: _builtins.int
     RECORDS_QUARANTINED_FIELD_NUMBER: _builtins.int
+    REMAKES_FIELD_NUMBER: _builtins.int
     step: _builtins.str
     records_in: _builtins.int
     records_out: _builtins.int
     records_filtered: _builtins.int
     records_dropped: _builtins.int
     records_quarantined: _builtins.int
+    remakes: _builtins.bool
+    """Its records out are others: only their numbers are told."""
     def __init__(
         self,
         *,
@@ -590,10 +613,11 @@ class StepCounts(_message.Message):
         records_filtered: _builtins.int = ...,
         records_dropped: _builtins.int = ...,
         records_quarantined: _builtins.int = ...,
+        remakes: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["records_dropped", b"records_dropped", "records_filtered", b"records_filtered", "records_in", b"records_in", "records_out", b"records_out", "records_quarantined", b"records_quarantined", "step", b"step"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["records_dropped", b"records_dropped", "records_filtered", b"records_filtered", "records_in", b"records_in", "records_out", b"records_out", "records_quarantined", b"records_quarantined", "remakes", b"remakes", "step", b"step"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -99,12 +99,14 @@ def _result(result: task_pb2.TaskResult) -> Result:
                 step.records_filtered,
                 step.records_dropped,
                 step.records_quarantined,
+                step.remakes,
             )
             for step in result.steps
         ),
         result.bytes_in,
         result.bytes_out,
         _edges(result.edges),
+        {path_text(skipped.path): skipped.reason for skipped in result.cut_short},
     )
 
 

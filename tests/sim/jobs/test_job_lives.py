@@ -57,3 +57,15 @@ def test_sums_that_do_not_agree_are_named() -> None:
     ledger = Ledger([page, result, Safe(result.id, (chunk,))])
     assert ledger.complete
     assert disagreements(ledger) == ["3 objects were listed, 2 ingested and 0 skipped"]
+
+
+def test_an_object_that_one_of_its_tasks_could_not_read_is_skipped_as_a_whole() -> None:
+    page = Page(0, "", True, (Shape("0.0.aa", 10, 1), Shape("0.1.aa", 10, 0)), 1, 20, 1)
+    chunk = Chunk(b"c", 9, ())
+    results = [
+        Result("0.0.aa", "w", 1, (chunk,), 1),
+        Result("0.1.aa", "w", 1, (), 0, cut_short={"big": "changed"}),
+    ]
+    ledger = Ledger([page, *results, *(Safe(each.id, each.chunks) for each in results)])
+    assert disagreements(ledger) == []
+    assert (ledger.totals().objects_ingested, ledger.totals().objects_skipped) == (0, 1)
