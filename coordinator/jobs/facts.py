@@ -54,7 +54,7 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class StepCount:
-    """Records of one step: in = out + filtered + dropped + quarantined, unless it makes new ones."""
+    """Records of one step: in = out + filtered + dropped + quarantined, but for what it remakes."""
 
     records_in: int = 0
     records_out: int = 0
