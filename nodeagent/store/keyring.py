@@ -1,6 +1,7 @@
 """The keyring: which dataset keys exist, and how one is had, made, rotated and shredded.
 
-Where records are kept is a small contract, with one version in memory and one in a folder.
+Where records are kept is a small contract, with one version in memory and one in a folder;
+`keyring_council` decides them for a whole cluster.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -50,7 +51,13 @@ def dataset_key(
     keyring: Keyring, key_id: bytes, cluster_keys: Mapping[int, ClusterKey]
 ) -> DatasetKey:
     """The key itself, by the cluster keys that this node has, by version."""
-    record = keyring.get(key_id)
+    return opened(keyring.get(key_id), key_id, cluster_keys)
+
+
+def opened(
+    record: KeyRecord | None, key_id: bytes, cluster_keys: Mapping[int, ClusterKey]
+) -> DatasetKey:
+    """The key of a record that was looked up; KEY_MISSING where there is none."""
     if record is None:
         said = f"there is no key {key_id.hex()} here: its dataset was shredded, or it never came"
         raise McError("KEY_MISSING", said, facts={"key": key_id.hex()})
