@@ -179,22 +179,23 @@ class ReadSourceResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     DATA_FIELD_NUMBER: _builtins.int
-    SKIPPED_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
     data: _builtins.bytes
     """In order, in pieces."""
-    @_builtins.property
-    def skipped(self) -> _task_pb2.SkippedObject:
-        """Instead of data: why it cannot be had."""
-
+    reason: _builtins.str
+    """Instead of data: why that object is skipped."""
+    message: _builtins.str
     def __init__(
         self,
         *,
         data: _builtins.bytes = ...,
-        skipped: _task_pb2.SkippedObject | None = ...,
+        reason: _builtins.str = ...,
+        message: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["skipped", b"skipped"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "skipped", b"skipped"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "message", b"message", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -329,6 +330,8 @@ Global___ListAnswer: _TypeAlias = ListAnswer  # noqa: Y015
 
 @_typing.final
 class ServeSourceResponse(_message.Message):
+    """The first one has no part: the stream was let in."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     READ_FIELD_NUMBER: _builtins.int
