@@ -14,7 +14,7 @@ from identity.records import read_trust_json, trust_json
 from identity.trust import verify_trust
 from mcctl import show
 from mcctl.options import options
-from multicloud.context import Context, Contexts
+from multicloud.context import CONFIRM_USD_DEFAULT, Context, Contexts
 from multicloud.errors import McError
 
 app = typer.Typer(no_args_is_help=True)
@@ -61,6 +61,7 @@ def _about(contexts: Contexts, name: str, current: str) -> dict[str, Any]:
         ],
         "certificate_end_time": rfc3339(holder.not_after_unix_s),
         "problem": "",
+        "confirm_usd": context.confirm_usd,
     }
 
 
@@ -73,6 +74,23 @@ def use(name: Annotated[str, typer.Argument(help="As `context ls` shows it.")]) 
     if contexts.current() != name:
         show.note(f"but MC_CONTEXT says {contexts.current()}, which wins while it is set")
     show.next_step("mcctl status")
+
+
+@app.command("set")
+def set_(
+    confirm_usd: Annotated[
+        float,
+        typer.Option(
+            "--confirm-usd", metavar="USD", min=0, help="A job that costs more is asked about."
+        ),
+    ],
+) -> None:
+    """Change what the context chooses: above which dollars `mcctl submit` asks first."""
+    contexts = Contexts()
+    context = replace(contexts.load(options().context), confirm_usd=confirm_usd)
+    contexts.save(context)
+    value = {"context": context.name, "confirm_usd": confirm_usd}
+    show.emit(value, f"{context.name}: asks above ${confirm_usd:.2f}")
 
 
 @app.command("import")
@@ -102,6 +120,7 @@ def imported(file: Path, name: str) -> None:
         certificate_pem=bundle.certificate_pem,
         key_pem=bundle.key_pem,
         trust_json=trust_json(bundle.trust),
+        confirm_usd=_confirm_usd(contexts, name),
     )
     contexts.save(context)
     current = contexts.current() == name
@@ -116,6 +135,14 @@ def imported(file: Path, name: str) -> None:
         f"context {name}: you are {bundle.identity} until {end}; {file} may be deleted now",
     )
     show.next_step("mcctl status" if current else f"mcctl context use {name}")
+
+
+def _confirm_usd(contexts: Contexts, name: str) -> float:
+    """A newer bundle does not change what was chosen here."""
+    try:
+        return contexts.load(name).confirm_usd
+    except McError:
+        return CONFIRM_USD_DEFAULT
 
 
 def _may_replace(contexts: Contexts, name: str, identity: str) -> bool:

@@ -55,7 +55,7 @@ def place(
         placement_key=key,
         policy=job_pb2.Policy(
             replicas=replicas,
-            spread=[_rule(text, replicas) for text in spread or ()],
+            spread=[spread_rule(text, replicas) for text in spread or ()],
             near_region=near,
             allow_regions=allow or (),
         ),
@@ -72,7 +72,7 @@ async def _asked(
         return await client.admin.ExplainPlacement(request)
 
 
-def _rule(text: str, replicas: int) -> job_pb2.SpreadRule:
+def spread_rule(text: str, replicas: int) -> job_pb2.SpreadRule:
     """`cloud=3`, or `node`: each copy in another."""
     word, equals, number = text.partition("=")
     if word not in LEVELS or (equals and not number.isdecimal()):
@@ -87,7 +87,6 @@ def _rule(text: str, replicas: int) -> job_pb2.SpreadRule:
 def fields(answer: admin_pb2.ExplainPlacementResponse) -> dict[str, Any]:
     """As documented for `mcctl place -o json`."""
     domains = {c.node: c.domain for c in answer.candidates}
-    survival = answer.survival
     return {
         "targets": [_stands(name, domains[name]) for name in answer.targets],
         "candidates": [
@@ -108,19 +107,23 @@ def fields(answer: admin_pb2.ExplainPlacementResponse) -> dict[str, Any]:
             }
             for edge in answer.tree
         ],
-        "survives": {
-            "nodes": survival.nodes,
-            "zones": survival.zones,
-            "regions": survival.regions,
-            "clouds": survival.clouds,
-            "sentence": survival.sentence,
-        },
+        "survives": survives(answer.survival),
         "met": answer.met,
         "unmet": answer.unmet or None,
         "source": answer.from_node,
         "spares": list(answer.spares),
         "usd": answer.usd,
         "prices_of": answer.prices_date,
+    }
+
+
+def survives(found: job_pb2.Survival) -> dict[str, Any]:
+    return {
+        "nodes": found.nodes,
+        "zones": found.zones,
+        "regions": found.regions,
+        "clouds": found.clouds,
+        "sentence": found.sentence,
     }
 
 

@@ -1,4 +1,4 @@
-"""Sizes as people write and read them: 64MiB, 1.5GB, 4096."""
+"""Sizes as people write and read them: 64MiB, 1.5GB, 200M, 4096."""
 
 import re
 
@@ -7,6 +7,8 @@ from multicloud.errors import McError
 _UNITS = {"": 1, "B": 1}
 _UNITS |= {f"{letter}iB": 1 << (10 * (i + 1)) for i, letter in enumerate("KMGTP")}
 _UNITS |= {f"{letter}B": 1000 ** (i + 1) for i, letter in enumerate("kMGTP")}
+# As in rclone and rsync: 200M are binary.
+_UNITS |= {letter: 1 << (10 * (i + 1)) for i, letter in enumerate("KMGTP")}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)")
 
 

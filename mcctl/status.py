@@ -2,12 +2,16 @@
 
 from typing import Any
 
-from mcctl import reach, show
+from mcctl import jobs_show, reach, show
 from mcctl.cli import run_async
+from mcctl.jobs import listed
 from mcctl.nodes import STATE_STYLES
 from mcctl.show import Block, Cell, Table
-from multicloud.v1 import admin_pb2, common_pb2
+from multicloud.client import Client
+from multicloud.errors import McError
+from multicloud.v1 import admin_pb2, common_pb2, job_pb2
 
+UNDECIDED = [s for s in job_pb2.JobState.values() if s and s not in jobs_show.ENDED]
 WELL = {"alive", "draining", "left"}
 
 
@@ -22,6 +26,7 @@ async def _status() -> dict[str, Any]:
     async with reach.client() as client:
         answer = await client.admin.GetStatus(admin_pb2.GetStatusRequest())
         seen = reach.with_missing(answer.nodes, client.context.endpoints, answer.removed)
+        jobs = [jobs_show.fields(job) for job in await _jobs(client)]
     return {
         "cluster": answer.cluster,
         "answered_by": client.node.name or client.node.address,
@@ -30,10 +35,20 @@ async def _status() -> dict[str, Any]:
         "repair_debt": answer.repair_debt_bytes,
         "nodes": [one.fields for one in seen],
         "council": council(answer.council),
-        "jobs": [],  # Nothing makes jobs yet.
+        "jobs": jobs,
         "usd_today": answer.usd_today,
         "problems": problems(answer, seen, client.node.name),
     }
+
+
+async def _jobs(client: Client) -> list[job_pb2.Job]:
+    """Those that have not ended; none from a node that serves no jobs, or for who may not look."""
+    try:
+        return await listed(client, UNDECIDED)
+    except McError as error:
+        if error.reason not in ("UNSUPPORTED", "NOT_ALLOWED"):
+            raise
+        return []
 
 
 def council(found: admin_pb2.CouncilStatus) -> dict[str, Any]:
@@ -86,6 +101,7 @@ def _screen(found: dict[str, Any]) -> list[Block]:
     if found["chunks_by_copies"]:
         by = ", ".join(f"{n} with {c} copies" for c, n in found["chunks_by_copies"].items())
         blocks.append(f"chunks: {by}; {found['repair_debt']} bytes to repair")
+    blocks += map(_job_line, found["jobs"])
     if found["usd_today"]:
         blocks.append(f"today: ${found['usd_today']:.2f}")
     ill = [node for node in nodes if node["state"] not in WELL]
@@ -101,6 +117,15 @@ def _screen(found: dict[str, Any]) -> list[Block]:
             f"  next: {problem['next']}",
         ]
     return blocks
+
+
+def _job_line(job: dict[str, Any]) -> Cell:
+    why = f": {'; '.join(job['blocked'])}" if job["blocked"] else ""
+    text = (
+        f"job {job['job']} ({job['dataset']}): {job['state']}, {job['chunks_safe']} of "
+        f"{job['chunks']} chunks safe{why}"
+    )
+    return Cell(text, jobs_show.STYLES.get(job["state"], ""))
 
 
 def _council_line(found: dict[str, Any]) -> Block:

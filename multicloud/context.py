@@ -27,6 +27,8 @@ OPERATOR, TRUST, ABOUT = "operator.pem", "trust.json", "context.json"
 CURRENT = "current"
 _BEGIN = b"-----BEGIN CERTIFICATE-----"
 CONTEXT_VARIABLE = "MC_CONTEXT"
+# Dollars above which `mcctl submit` asks first: what nobody wants to spend by a wrong path.
+CONFIRM_USD_DEFAULT = 10.0
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
@@ -48,6 +50,7 @@ class Context:
     certificate_pem: bytes
     key_pem: bytes = field(repr=False)
     trust_json: bytes  # As identities write it; here only its CAs are read.
+    confirm_usd: float = CONFIRM_USD_DEFAULT
 
     @property
     def ca_pem(self) -> bytes:
@@ -97,6 +100,7 @@ class Contexts:
                 for e in about["endpoints"]
             )
             cluster = str(about["cluster"])
+            confirm_usd = float(about.get("confirm_usd", CONFIRM_USD_DEFAULT))
         except (ValueError, KeyError, TypeError) as error:
             raise _damaged(chosen, f"{ABOUT}: {error}") from error
         key, begin, certificate = read_secret(folder / OPERATOR).partition(_BEGIN)
@@ -109,6 +113,7 @@ class Contexts:
             certificate_pem=_BEGIN + certificate,
             key_pem=key,
             trust_json=read_public(folder / TRUST),
+            confirm_usd=confirm_usd,
         )
 
     def save(self, context: Context) -> None:
@@ -126,6 +131,7 @@ class Contexts:
             "endpoints": [
                 {"id": e.id, "name": e.name, "address": e.address} for e in context.endpoints
             ],
+            "confirm_usd": context.confirm_usd,
         }
         write_public(folder / ABOUT, json.dumps(about, indent=1).encode() + b"\n")
         if not self._chosen():

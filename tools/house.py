@@ -34,9 +34,7 @@ LONE_TASKS: Mapping[str, str] = {
 }
 
 # Rows of the table of errors that later parts of the system raise.
-RESERVED: Mapping[str, str] = {
-    "STARTING": "the store, while it recovers",
-}
+RESERVED: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,151 @@
+"""`mcctl plan`: what a job would read, write, cost and survive. Nothing runs."""
+
+from typing import Any
+
+from mcctl import reach, show
+from mcctl.cli import run_async
+from mcctl.jobs_show import clock
+from mcctl.place import survives
+from mcctl.show import Block, Cell, Table
+from mcctl.sizes import human
+from mcctl.submit_options import (
+    REPLICAS,
+    Ack,
+    Allow,
+    BwLimit,
+    DatasetName,
+    Exclude,
+    Include,
+    MaxUsd,
+    Near,
+    PipelineFile,
+    Replicas,
+    Source,
+    Spread,
+    Strict,
+    origin,
+    spec,
+)
+from multicloud.client import Client
+from multicloud.v1 import job_pb2
+from multicloud.v1.job_pb2_grpc import JobServiceStub
+
+PLAN_S_MAX = 60.0  # A node lists a part of the source meanwhile.
+
+
+def plan(
+    source: Source,
+    name: DatasetName = "",
+    pipeline: PipelineFile = None,
+    replicas: Replicas = REPLICAS,
+    spread: Spread = None,
+    near: Near = "",
+    allow: Allow = None,
+    ack: Ack = 0,
+    include: Include = None,
+    exclude: Exclude = None,
+    bwlimit: BwLimit = "",
+    max_usd: MaxUsd = 0.0,
+    strict: Strict = False,
+) -> None:
+    """What a job would read, write, cost and survive. Nothing runs."""
+    planned(
+        spec(
+            origin(source),
+            name=name,
+            pipeline=pipeline,
+            replicas=replicas,
+            spread=spread,
+            near=near,
+            allow=allow,
+            ack=ack,
+            include=include,
+            exclude=exclude,
+            bwlimit=bwlimit,
+            max_usd=max_usd,
+            strict=strict,
+        )
+    )
+
+
+def planned(wanted: job_pb2.JobSpec) -> None:
+    """`plan`, and `submit --dry-run`."""
+    found = run_async(_planned(wanted))
+    show.emit(fields(found), screen(found))
+
+
+async def _planned(wanted: job_pb2.JobSpec) -> job_pb2.PlanJobResponse:
+    async with reach.client() as client:
+        return await ask(client, wanted)
+
+
+async def ask(client: Client, wanted: job_pb2.JobSpec) -> job_pb2.PlanJobResponse:
+    request = job_pb2.PlanJobRequest(spec=wanted)
+    return await client.stub(JobServiceStub).PlanJob(request, timeout=PLAN_S_MAX)
+
+
+def fields(found: job_pb2.PlanJobResponse) -> dict[str, Any]:
+    """As documented for `mcctl plan -o json`."""
+    return {
+        "objects": found.objects,
+        "bytes": found.bytes,
+        "chunks": found.chunks,
+        "seconds": round(found.seconds, 1),
+        "listing_complete": found.listing_complete,
+        "usd": {
+            "planned": round(found.cost.planned_usd, 4),
+            "prices_of": found.cost.prices_date or None,
+        },
+        "wan_bytes": borders(found.cost),
+        "targets": [
+            {
+                "cloud": target.domain.cloud,
+                "region": target.domain.region,
+                "zone": target.domain.zone,
+                "bytes": target.bytes,
+            }
+            for target in found.targets
+        ],
+        "readers": list(found.readers),
+        "survives": survives(found.survival),
+    }
+
+
+def borders(cost: job_pb2.Cost) -> list[dict[str, Any]]:
+    """What crosses from cloud to cloud, and its price."""
+    return [
+        {
+            "from": edge.from_cloud,
+            "to": edge.to_cloud,
+            "bytes": edge.bytes,
+            "usd": round(edge.usd, 4),
+        }
+        for edge in cost.edges
+        if edge.from_cloud != edge.to_cloud
+    ]
+
+
+def screen(found: job_pb2.PlanJobResponse) -> list[Block]:
+    of = "" if found.listing_complete else " (of the part that was listed)"
+    blocks: list[Block] = [
+        f"{found.objects} objects, {human(found.bytes)}, {found.chunks} chunks{of}",
+        f"about {clock(found.seconds)}, read by {', '.join(found.readers) or 'nobody yet'}",
+        Cell(f"${found.cost.planned_usd:.2f} at prices of {found.cost.prices_date}", "bold"),
+    ]
+    if found.targets:
+        rows = [
+            [t.domain.cloud or "-", t.domain.region or "-", t.domain.zone or "-", human(t.bytes)]
+            for t in found.targets
+        ]
+        blocks.append(Table(("CLOUD", "REGION", "ZONE", ">BYTES"), rows))
+    if crossing := borders(found.cost):
+        blocks.append(border_table(crossing))
+    blocks.append(found.survival.sentence or "-")
+    return blocks
+
+
+def border_table(crossing: list[dict[str, Any]]) -> Table:
+    rows = [
+        [edge["from"], edge["to"], human(edge["bytes"]), f"{edge['usd']:.2f}"] for edge in crossing
+    ]
+    return Table(("FROM", "TO", ">BYTES", ">USD"), rows)

@@ -1,0 +1,85 @@
+"""`mcctl receipt`: the proof of a job: what came in, what went out, where it is, what it cost."""
+
+from collections import Counter
+from typing import Any
+
+from mcctl import reach, show
+from mcctl.cli import run_async
+from mcctl.jobs import JobId
+from mcctl.jobs_show import fields, screen
+from mcctl.plan import border_table, borders
+from mcctl.show import Block, Table
+from mcctl.sizes import human
+from multicloud.client import Client
+from multicloud.errors import McError
+from multicloud.v1 import common_pb2, job_pb2
+from multicloud.v1.job_pb2_grpc import JobServiceStub
+
+Standing = dict[str, common_pb2.NodeFacts]
+
+
+def receipt(job: JobId) -> None:
+    """What came in, what went out, what it cost beside what was planned, what it survives, and
+    where every copy is (a summary for people; -o json has each chunk).
+    """
+    value, head = run_async(_receipt(job))
+    show.emit(value, _screen(value, head))
+
+
+async def _receipt(job: str) -> tuple[dict[str, Any], job_pb2.Job]:
+    async with reach.client() as client:
+        nodes = {one.node.facts.id: one.node.facts for one in await reach.nodes(client)}
+        return await _read(client, job, nodes)
+
+
+async def _read(client: Client, job: str, nodes: Standing) -> tuple[dict[str, Any], job_pb2.Job]:
+    head: job_pb2.Job | None = None
+    replicas: list[dict[str, Any]] = []
+    request = job_pb2.GetReceiptRequest(job=job)
+    async for part in client.stub(JobServiceStub).GetReceipt(request):
+        if part.HasField("job"):
+            head = part.job
+        else:
+            replicas.append(_chunk(part.chunk, nodes))
+    if head is None:
+        raise McError("INTERNAL", f"the receipt of {job} came without its totals")
+    value = {**fields(head), "wan_bytes": borders(head.cost), "replicas": replicas}
+    return value, head
+
+
+def _chunk(found: job_pb2.ReceiptChunk, nodes: Standing) -> dict[str, Any]:
+    return {
+        "index": found.index,
+        "id": found.chunk.id.hex(),
+        "bytes": found.chunk.size_bytes,
+        "trace_id": found.trace_id or None,
+        "copies": [_copy(copy, nodes) for copy in found.copies],
+    }
+
+
+def _copy(copy: common_pb2.Copy, nodes: Standing) -> dict[str, Any]:
+    """A node that nobody knows any more has its id for a name."""
+    facts = nodes.get(copy.node, common_pb2.NodeFacts(id=copy.node, name=copy.node))
+    return {
+        "node": facts.name,
+        "cloud": facts.domain.cloud,
+        "region": facts.domain.region,
+        "zone": facts.domain.zone,
+    }
+
+
+def _screen(value: dict[str, Any], head: job_pb2.Job) -> list[Block]:
+    blocks = screen(head)
+    if value["wan_bytes"]:
+        blocks.append(border_table(value["wan_bytes"]))
+    chunks: Counter[tuple[str, ...]] = Counter()
+    sizes: Counter[tuple[str, ...]] = Counter()
+    for replica in value["replicas"]:
+        for copy in replica["copies"]:
+            where = tuple(copy[key] or "-" for key in ("node", "cloud", "region", "zone"))
+            chunks[where] += 1
+            sizes[where] += replica["bytes"]
+    if chunks:
+        rows = [[*where, str(chunks[where]), human(sizes[where])] for where in sorted(chunks)]
+        blocks.append(Table(("NODE", "CLOUD", "REGION", "ZONE", ">COPIES", ">BYTES"), rows))
+    return blocks

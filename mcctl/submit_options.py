@@ -1,0 +1,183 @@
+"""The options that `plan` and `submit` share, and the job's specification that they make.
+
+What can be wrong on this machine (the source, the pipeline's file, sizes) is said here, before
+anybody is asked.
+"""
+
+import os
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mcctl.place import spread_rule
+from mcctl.sizes import size_bytes
+from multicloud.errors import McError
+from multicloud.v1 import job_pb2
+from nodeagent.jobs.sources.uris import LAPTOP, NODE, file_uri, parse
+
+REPLICAS = 3
+LATER = {
+    "s3": "Amazon S3 and what speaks its protocol",
+    "gs": "Google Cloud Storage",
+    "az": "Azure Blob Storage",
+    "http": "web servers",
+    "https": "web servers",
+}
+
+Source = Annotated[
+    str,
+    typer.Argument(
+        metavar="SOURCE",
+        help="A file or folder here, or node://NAME/path on a node.",
+        show_default=False,
+    ),
+]
+DatasetName = Annotated[
+    str, typer.Option("--name", metavar="NAME", help="Of the dataset.", show_default=False)
+]
+PipelineFile = Annotated[
+    Path | None,
+    typer.Option("--pipeline", metavar="FILE", help="What happens to the records; else nothing."),
+]
+Replicas = Annotated[int, typer.Option("--replicas", min=1, help="How many copies.")]
+Spread = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--spread", metavar="LEVEL=N", help="So many node, zone, region or cloud; repeatable."
+    ),
+]
+Near = Annotated[
+    str, typer.Option("--near", metavar="REGION", help="One copy near there: aws/us-east-1.")
+]
+Allow = Annotated[
+    list[str] | None,
+    typer.Option("--allow", metavar="REGION", help="Only there: aws/eu-west-1, gcp/*; repeatable."),
+]
+Ack = Annotated[
+    int, typer.Option("--ack", min=0, help="Copies that make a chunk acked; 0: as usual.")
+]
+Include = Annotated[
+    list[str] | None,
+    typer.Option("--include", metavar="GLOB", help="Only such paths; repeatable."),
+]
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option("--exclude", metavar="GLOB", help="No such paths; repeatable."),
+]
+BwLimit = Annotated[
+    str, typer.Option("--bwlimit", metavar="RATE", help="Bytes a second at the most: 200M.")
+]
+MaxUsd = Annotated[
+    float, typer.Option("--max-usd", min=0, help="A job that would cost more stops; 0: no limit.")
+]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="Skipped or quarantined input is a failure (exit 1).")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where the bytes come from; `folder` is set where this machine has to serve them."""
+
+    uri: str
+    folder: Path | None = None
+
+
+def origin(word: str) -> Origin:
+    """A local path, or the name of a place that nodes read themselves."""
+    kind, colon, _ = word.partition("://")
+    if not colon:
+        return Origin(*_here(word))
+    if kind in LATER:
+        raise McError(
+            "UNSUPPORTED",
+            f"{word} cannot be read yet: {LATER[kind]} come with a later release, as the extra "
+            "`multicloud[clouds]`",
+            next="until then: a path on this machine, or node://NAME/path on a node",
+        )
+    if kind == LAPTOP:
+        raise McError("USAGE", f"{word!r}: write a path of this machine as it is, without file://")
+    if kind != NODE:
+        known = ", ".join(f"{word}://" for word in (NODE, *LATER))
+        raise McError("USAGE", f"{word!r} is no source", next=f"name a path, or one of {known}")
+    return Origin(parse(word).uri)
+
+
+def _here(word: str) -> tuple[str, Path]:
+    path = Path(word).expanduser()
+    try:
+        real = path.resolve(strict=True)  # The same folder has one name, however it is reached.
+    except OSError as error:
+        raise McError("NOT_FOUND", f"{word} cannot be read: {error.strerror}") from error
+    return file_uri(socket.gethostname(), os.fsencode(real)), real
+
+
+def origin_of(job: job_pb2.Job) -> Origin:
+    """The source of a job that is there already, when it is of this machine or of a node."""
+    known = parse(job.spec.source)
+    if known.kind != LAPTOP:
+        return Origin(job.spec.source)
+    here = socket.gethostname()
+    folder = Path(os.fsdecode(known.path))
+    if known.host != here or not folder.exists():
+        what = f"the files of {job.id} are {folder} on {known.host}"
+        why = f"and this is {here}" if known.host != here else "and nothing is there now"
+        raise McError("NOT_FOUND", f"{what}, {why}", next="run it where the files are")
+    return Origin(job.spec.source, folder)
+
+
+def spec(
+    source: Origin,
+    *,
+    name: str,
+    pipeline: Path | None,
+    replicas: int,
+    spread: list[str] | None,
+    near: str,
+    allow: list[str] | None,
+    ack: int,
+    include: list[str] | None,
+    exclude: list[str] | None,
+    bwlimit: str,
+    max_usd: float,
+    strict: bool,
+) -> job_pb2.JobSpec:
+    """What the job is, from what was typed."""
+    if ack > replicas:
+        said = f"--ack {ack} copies cannot be had of --replicas {replicas}"
+        raise McError("USAGE", said, next=f"give --ack {replicas} or less")
+    return job_pb2.JobSpec(
+        dataset=name,
+        source=source.uri,
+        pipeline_toml=_pipeline(pipeline) if pipeline else "",
+        policy=job_pb2.Policy(
+            replicas=replicas,
+            ack_copies=ack,
+            spread=[spread_rule(text, replicas) for text in spread or ()],
+            near_region=near,
+            allow_regions=allow or (),
+        ),
+        bandwidth_bytes_per_s_max=size_bytes(bwlimit) if bwlimit else 0,
+        usd_max=max_usd,
+        include=include or (),
+        exclude=exclude or (),
+        strict=strict,
+    )
+
+
+def _pipeline(file: Path) -> str:
+    """Its text. Where the library is installed it is checked completely; nodes do so always."""
+    try:
+        text = file.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise McError("NOT_FOUND", f"the pipeline {file} cannot be read: {why}") from error
+    try:
+        from nodeagent.process.trial import read_pipeline
+    except ModuleNotFoundError:  # The plain SDK has no libraries of pipelines.
+        return text
+    read_pipeline(file, None)
+    return text
