@@ -107,15 +107,7 @@ class Daemon:
         self._measure(node)
         background = [
             group.create_task(work)
-            for work in (
-                self.beat.run(),
-                self._watchdog(watch),
-                node.greeter.run(),
-                node.follow(),
-                node.tell_volumes(),
-                node.upkeep.run(),
-                node.council.run(),
-            )
+            for work in (self.beat.run(), self._watchdog(watch), *node.works())
         ]
         self._up(identity)
         await self.stopping.wait()

@@ -24,6 +24,8 @@ from nodeagent.config.live import LiveConfig
 from nodeagent.core.bucket import Buckets
 from nodeagent.council.making import NodeCouncil
 from nodeagent.driver import Driver, settings_of
+from nodeagent.jobs.plane import JobPlane
+from nodeagent.jobs.plane_making import JobParts, job_plane
 from nodeagent.ops.audit import AuditLog
 from nodeagent.ops.audit_heads import HeadStore
 from nodeagent.ops.decisions import Decisions
@@ -85,6 +87,7 @@ class Node:
         ready: Callable[[], bool],
         healthy: Callable[[], bool],
         rng: Random | None = None,
+        job_parts: JobParts | None = None,
     ) -> None:
         config = live.current
         self.live, self.folder, self.identity = live, folder, identity
@@ -112,6 +115,7 @@ class Node:
         self.driver = Driver(self.body, settings_of(config.watch), rng or Random(), typical)
         self.deliverer, self.upkeep = self._deliverer(store), self._upkeep(watcher)
         self.council = self._council(watcher)
+        self.jobs = self._jobs(job_parts or JobParts())
         self.removals = self.council.removals(self.decisions, self.driver.post, self._end_removed)
         for node_id in config.dev.peers:
             self.roster.peer(node_id)
@@ -164,6 +168,10 @@ class Node:
         known = (self.body, self.roster, self.peers, self.view, self._api_address)
         return NodeCouncil(lambda: self.live.current, *known, lambda: self.greeter.hurry(), watcher)
 
+    def _jobs(self, parts: JobParts) -> JobPlane:
+        key, own = self.identity.cluster_key, self.roster.own.id
+        return job_plane(self.council.part, own, self.deliverer, self.folder.path, key, parts)
+
     def _exchange(self) -> Exchange:
         told = (self.roster, self.keeper, self.heads, self.council.part)
         return Exchange(*told, self._revoked, self._renewed, self._met)
@@ -179,6 +187,7 @@ class Node:
             "PeerService": [PeerService(self.exchange)],
             "ChunkService": [self.data.service],
             "CouncilService": [self.council.service],
+            **self.jobs.services,
             "AdminService": [
                 nodes,
                 identities,
@@ -358,10 +367,16 @@ class Node:
         """What is said of the own volumes follows them, until it is cancelled."""
         await self.data.tell(self.body.say)
 
+    def works(self) -> list[Coroutine[Any, Any, None]]:
+        """What goes on in the main loop until it is cancelled."""
+        parts = (self.greeter, self.upkeep, self.council, self.jobs)
+        return [self.follow(), self.tell_volumes(), *(part.run() for part in parts)]
+
     async def close(self) -> None:
         """No further word to others."""
         await self.peers.close()
         await self.data.peers.close()
+        await self.jobs.close()
         await self.council.close()
 
     # -- What an operator decides about this node and others

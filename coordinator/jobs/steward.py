@@ -136,6 +136,17 @@ class Steward:
         doubled_s = self.settings.retry_s * 2 ** min(16, trial.attempts)
         trial.not_before_s = now_s + self._rng.uniform(0, min(doubled_s, self.settings.retry_s_max))
 
+    def postponed(self, node: NodeId, task: TaskId) -> None:
+        """It could not even be tried, and that is nobody's fault: no attempt is counted."""
+        self._returned(node, task)
+        trial = self._trials.setdefault(task, Trial())
+        trial.attempts = max(0, trial.attempts - 1)
+
+    def on_the_way(self, node: NodeId, running: Collection[TaskId]) -> int:
+        """Tasks that were offered and that the worker does not name yet."""
+        worker = self.workers.get(node)
+        return len(set(worker.running) - set(running)) if worker else 0
+
     def gone(self, node: NodeId) -> None:
         """A worker left or is silent: what it ran goes to others at once."""
         worker = self.workers.pop(node, None)
@@ -147,7 +158,7 @@ class Steward:
         for node in [w.node for w in self.workers.values() if self._silent(w, now_s)]:
             self.gone(node)
         actions = [*self._listing(), *self._giving_up(), *self._unsafe(now_s)]
-        if not self.paused:
+        if not self.paused and not self.source_away:
             actions += self._offers(now_s)
         if self.ledger.complete and not self._over:
             self._over = True

@@ -45,6 +45,7 @@ class JobHeader(_message.Message):
     KEY_ID_FIELD_NUMBER: _builtins.int
     TRACE_ID_FIELD_NUMBER: _builtins.int
     TRACEPARENT_FIELD_NUMBER: _builtins.int
+    RETRIED_EPOCH_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     request_id: _builtins.str
     request_digest: _builtins.bytes
@@ -62,6 +63,8 @@ class JobHeader(_message.Message):
     """Of the dataset key."""
     trace_id: _builtins.str
     traceparent: _builtins.str
+    retried_epoch: _builtins.int
+    """What was given up in an earlier epoch is tried again."""
     @_builtins.property
     def spec(self) -> _job_pb2.JobSpec: ...
     @_builtins.property
@@ -88,10 +91,11 @@ class JobHeader(_message.Message):
         key_id: _builtins.bytes = ...,
         trace_id: _builtins.str = ...,
         traceparent: _builtins.str = ...,
+        retried_epoch: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome", "spec", b"spec"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_unix_ms", b"created_unix_ms", "epoch", b"epoch", "id", b"id", "keepers", b"keepers", "key_id", b"key_id", "outcome", b"outcome", "paused", b"paused", "request_digest", b"request_digest", "request_id", b"request_id", "spec", b"spec", "steward", b"steward", "submitter", b"submitter", "trace_id", b"trace_id", "traceparent", b"traceparent", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_unix_ms", b"created_unix_ms", "epoch", b"epoch", "id", b"id", "keepers", b"keepers", "key_id", b"key_id", "outcome", b"outcome", "paused", b"paused", "request_digest", b"request_digest", "request_id", b"request_id", "retried_epoch", b"retried_epoch", "spec", b"spec", "steward", b"steward", "submitter", b"submitter", "trace_id", b"trace_id", "traceparent", b"traceparent", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -131,10 +135,16 @@ class JobOutcome(_message.Message):
     COUNTS_FIELD_NUMBER: _builtins.int
     ENDED_UNIX_MS_FIELD_NUMBER: _builtins.int
     COST_FIELD_NUMBER: _builtins.int
+    FILES_FIELD_NUMBER: _builtins.int
+    BYTES_FIELD_NUMBER: _builtins.int
     state: _job_pb2.JobState.ValueType
     """Done, failed or cancelled."""
     error: _builtins.str
     ended_unix_ms: _builtins.int
+    files: _builtins.int
+    """Of the version that it made."""
+    bytes: _builtins.int
+    """Of those files."""
     @_builtins.property
     def manifest(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.ChunkRef]: ...
     @_builtins.property
@@ -150,10 +160,12 @@ class JobOutcome(_message.Message):
         counts: _job_pb2.JobCounts | None = ...,
         ended_unix_ms: _builtins.int = ...,
         cost: _job_pb2.Cost | None = ...,
+        files: _builtins.int = ...,
+        bytes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "counts", b"counts"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "counts", b"counts", "ended_unix_ms", b"ended_unix_ms", "error", b"error", "manifest", b"manifest", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "cost", b"cost", "counts", b"counts", "ended_unix_ms", b"ended_unix_ms", "error", b"error", "files", b"files", "manifest", b"manifest", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

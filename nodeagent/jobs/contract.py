@@ -1,14 +1,15 @@
-"""What the parts of a job promise each other: sources, and what is safe already.
+"""What the parts of a job promise each other: sources, workers, manifests.
 
 A source is anything with objects that can be listed page by page and read by ranges. What was
 listed is read as it was listed, or not at all: an object that changed, vanished or cannot be read
 is named, never mixed.
 """
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
-from multicloud.v1 import task_pb2
+from multicloud.v1 import common_pb2, records_pb2, task_pb2
 
 # Why an object is skipped: words that people and scripts see.
 CHANGED, GONE, UNREADABLE, SPECIAL = "changed", "gone", "unreadable", "special file"
@@ -55,4 +56,37 @@ class Sources(Protocol):
 
     def nearness(self, job: str, uri: str, node: str) -> float:
         """What reading it costs that node, by whatever measure; least first."""
+        ...
+
+
+Pull = Callable[
+    [str, str, AsyncIterator[task_pb2.PullTasksRequest]], AsyncIterator[task_pb2.PullTasksResponse]
+]  # job, node of its steward, what the worker says: what the steward says. McError when it ends.
+
+
+class Working(Protocol):
+    """This node's worker."""
+
+    async def run(self, job: str, header: Callable[[], records_pb2.JobHeader], pull: Pull) -> None:
+        """Works for a job until it is cancelled. `header` is the newest that this node knows: it
+        names the steward, which may change at any time. Ends early on a node that cannot work.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A manifest that is safe, as the job's policy asks."""
+
+    chunks: Sequence[common_pb2.ChunkRef]
+    files: int
+    bytes: int  # Of those files.
+
+
+Results = Callable[[], AsyncIterator[task_pb2.TaskResult]]  # May be read more than once.
+
+
+class Manifests(Protocol):
+    async def write(self, header: records_pb2.JobHeader, results: Results) -> Written:
+        """The manifest of the results that count, each of them once and in no order."""
         ...

@@ -22,6 +22,7 @@ from multicloud.status import decode
 from multicloud.v1 import admin_pb2_grpc, peer_pb2_grpc
 from nodeagent.config.live import LiveConfig
 from nodeagent.config.load import load
+from nodeagent.jobs.plane_making import JobParts
 from nodeagent.node import Node
 from nodeagent.ops.folder import state_folder
 from nodeagent.ops.notify import Notifier
@@ -157,7 +158,12 @@ class Running:
 
 @asynccontextmanager
 async def running(
-    place: Place, store: Volumes | None = None, *, on_disk: bool = False, **more: str
+    place: Place,
+    store: Volumes | None = None,
+    *,
+    on_disk: bool = False,
+    job_parts: JobParts | None = None,
+    **more: str,
 ) -> AsyncIterator[Running]:
     """The node of a place, serving until the block ends; its chunks are in memory unless said."""
 
@@ -189,6 +195,7 @@ async def running(
             spawn=group.create_task,
             ready=lambda: True,
             healthy=lambda: True,
+            job_parts=job_parts,
         )
         node.audit.start()
         watch = WatchThread(node.watch_server, node.watch_beat)
@@ -196,16 +203,7 @@ async def running(
         stack.push_async_callback(asyncio.to_thread, watch.stop)
         server = node.api_server()
         await server.start()
-        life = [
-            group.create_task(work)
-            for work in (
-                node.greeter.run(),
-                node.follow(),
-                node.tell_volumes(),
-                node.upkeep.run(),
-                node.council.run(),
-            )
-        ]
+        life = [group.create_task(work) for work in node.works()]
         try:
             yield Running(place, node, live, settings)
         finally:

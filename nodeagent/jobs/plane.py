@@ -1,0 +1,201 @@
+"""All jobs of one node, joined: its ledgers, the stewards and workers that live here, and who takes
+over when a steward is down.
+"""
+
+import asyncio
+from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from multicloud.errors import McError
+from multicloud.v1 import records_pb2
+from nodeagent.council.contract import Council
+from nodeagent.jobs.contract import Manifests, Sources, Working
+from nodeagent.jobs.header import JOBS, Header, Headers
+from nodeagent.jobs.keeping import Keeping
+from nodeagent.jobs.ledger_service import LedgerService
+from nodeagent.jobs.plane_succession import Succession
+from nodeagent.jobs.plane_world import JobWorld
+from nodeagent.jobs.steward_ending import Ending, version_key
+from nodeagent.jobs.steward_run import Means, StewardRun
+from nodeagent.jobs.steward_safety import Safety
+from nodeagent.jobs.task_service import Pulling, TaskService
+from nodeagent.store.volumes import Volumes
+
+_log = structlog.stdlib.get_logger(__name__)
+LOOK_EVERY_S = 0.25
+AGAIN_S = 1.0
+FOLDER = "ledgers"
+KEEP_S = 7 * 24 * 3600.0  # A ledger after its job has ended: the receipt is read from it.
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """What jobs stand on."""
+
+    council: Council
+    sources: Sources
+    working: Working | None  # None: this node works on nothing.
+    manifests: Manifests
+    safety: Safety
+    store: Volumes | None = None
+
+
+@dataclass(slots=True)
+class JobPlane:
+    world: JobWorld
+    near: Neighbours
+    folder: Path
+    keeping: Keeping = field(init=False)
+    headers: Headers = field(init=False)
+    ending: Ending = field(init=False)
+    tasks: TaskService = field(init=False)
+    pulling: Pulling = field(init=False)
+    runs: dict[str, StewardRun] = field(default_factory=dict)
+    known: dict[str, Header] = field(default_factory=dict)  # Newest that came here.
+    _stewards: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    _workers: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    _let_go: set[str] = field(default_factory=set)  # Ended, and nothing of them is pinned here.
+    _group: asyncio.TaskGroup | None = None
+    _succession: Succession = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.keeping = Keeping(self.folder / FOLDER)
+        self.headers = Headers(self.near.council)
+        self.ending = Ending(self.world, self.headers, self.near.council, self.near.manifests)
+        self.tasks = TaskService(self.runs.get)
+        self.pulling = Pulling(self.world, self.tasks)
+        self._succession = Succession(self.world, self.headers)
+
+    @property
+    def services(self) -> Mapping[str, Sequence[object]]:
+        return {
+            "TaskService": [self.tasks],
+            "LedgerService": [LedgerService(self.keeping, self.world.own)],
+        }
+
+    async def run(self) -> None:
+        """Until it is cancelled."""
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            group.create_task(self._follow_headers())
+            group.create_task(self._look())
+
+    async def close(self) -> None:
+        await self.keeping.close()
+
+    # --- following what is decided
+
+    async def _follow_headers(self) -> None:
+        async for register in self.near.council.watch(JOBS):
+            value = records_pb2.JobHeader.FromString(register.value)
+            header = Header(value, register.version)
+            old = self.known.get(header.id)
+            if old is None or old.version < header.version:
+                self.known[header.id] = header
+                self._suit(header)
+
+    def _suit(self, header: Header) -> None:
+        """Steward and worker of this node follow what the header says."""
+        job, value = header.id, header.value
+        run = self.runs.get(job)
+        if run is not None and run.header.epoch == value.epoch and not header.decided:
+            run.follow(value)
+        elif run is not None and not self._is_ending(run, header):
+            self._stewards[job].cancel()
+        if header.decided:
+            self._end(self._workers, job)
+            return
+        if value.steward == self.world.own and job not in self._stewards:
+            self._start(self._stewards, job, self._steward(job))
+        if job not in self._workers and self.near.working is not None:
+            self._start(self._workers, job, self._work(job, self.near.working))
+
+    def _is_ending(self, run: StewardRun, header: Header) -> bool:
+        """It has decided this itself, and is about to stop."""
+        return header.decided and run.header.epoch == header.value.epoch and run.is_over
+
+    def _start(
+        self, tasks: dict[str, asyncio.Task[None]], job: str, work: Coroutine[Any, Any, None]
+    ) -> None:
+        if self._group is None:
+            work.close()
+            return
+        task = self._group.create_task(work)
+        tasks[job] = task
+
+        def ended(done: asyncio.Task[None]) -> None:
+            if tasks.get(job) is done:
+                del tasks[job]
+
+        task.add_done_callback(ended)
+
+    def _end(self, tasks: dict[str, asyncio.Task[None]], job: str) -> None:
+        task = tasks.pop(job, None)
+        if task is not None:
+            task.cancel()
+
+    async def _steward(self, job: str) -> None:
+        header = self.known[job].value
+        try:
+            run = self.runs[job] = StewardRun(self._means(), header)
+            await run.run()
+        except McError as error:
+            level = _log.info if error.reason == "SUPERSEDED" else _log.warning
+            level("steward_stopped", job=job, reason=error.reason, why=error.message)
+            await asyncio.sleep(AGAIN_S)  # The look below starts it again if it is still ours.
+        except Exception:  # noqa: BLE001 - A defect that one job brings up must not end all others.
+            _log.exception("steward_broke", job=job)
+            await asyncio.sleep(10 * AGAIN_S)
+        finally:
+            self.runs.pop(job, None)
+
+    def _means(self) -> Means:
+        near = self.near
+        return Means(self.world, self.keeping, near.sources, near.safety, self.ending)
+
+    async def _work(self, job: str, working: Working) -> None:
+        try:
+            await working.run(job, lambda: self.known[job].value, self.pulling.pull)
+        except McError as error:
+            _log.warning("worker_stopped", job=job, reason=error.reason, why=error.message)
+            await asyncio.sleep(AGAIN_S)
+        except Exception:  # noqa: BLE001 - A defect that one job brings up must not end all others.
+            _log.exception("worker_broke", job=job)
+            await asyncio.sleep(10 * AGAIN_S)
+
+    # --- what is looked at now and then
+
+    async def _look(self) -> None:
+        while True:
+            for header in list(self.known.values()):
+                try:
+                    if header.decided:
+                        await self._after(header)
+                    else:
+                        self._suit(header)
+                        await self._succession.look(header, self.runs.get(header.id))
+                except McError as error:
+                    _log.info("job_waits", job=header.id, reason=error.reason, why=error.message)
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async def _after(self, header: Header) -> None:
+        """What an ended job leaves is let go, once its version stands."""
+        job = header.id
+        if job in self._let_go:
+            return
+        outcome, own = header.value.outcome, self.world.own
+        keepers = [keeper.node for keeper in header.value.keepers]
+        done = bool(outcome.manifest)
+        if done and not self.near.council.list(version_key(header.value)):
+            if own in keepers and header.version:
+                await self.ending.tell_version(header.value)
+            return
+        if self.near.store is not None:
+            await self.near.store.unpin(job)
+        if self.world.clock_unix_s() - outcome.ended_unix_ms / 1000 > KEEP_S:
+            await self.keeping.forget(job)
+            self._let_go.add(job)

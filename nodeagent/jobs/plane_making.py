@@ -1,0 +1,71 @@
+"""The jobs of a real node: joined with its council, its members, its wire and its disks."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from multicloud.errors import McError
+from multicloud.v1 import records_pb2
+from nodeagent.core.chunk.keys import ClusterKey
+from nodeagent.council.part import CouncilPart
+from nodeagent.jobs.contract import Manifests, Results, Source, Sources, Working, Written
+from nodeagent.jobs.plane import JobPlane, Neighbours
+from nodeagent.jobs.plane_manifests import DeliveredManifests
+from nodeagent.jobs.plane_world import JobWorld
+from nodeagent.jobs.steward_safety import DeliveredSafety, Safety
+from nodeagent.wire.deliver import Deliverer
+
+
+@dataclass(frozen=True, slots=True)
+class JobParts:
+    """Parts that take the place of the node's own; None: the node's own."""
+
+    sources: Sources | None = None
+    working: Working | None = None
+    manifests: Manifests | None = None
+    safety: Safety | None = None
+
+
+class NoSources:
+    """A node that can read no source itself."""
+
+    async def open(
+        self, job: str, uri: str, include: Sequence[str] = (), exclude: Sequence[str] = ()
+    ) -> Source:
+        raise McError("SOURCE_AWAY", f"nobody serves {uri} to this node")
+
+    def nearness(self, job: str, uri: str, node: str) -> float:
+        return 0.0
+
+
+class KeylessManifests:
+    """A node without the cluster key can seal no manifest: another keeper has to end the job."""
+
+    async def write(self, header: records_pb2.JobHeader, results: Results) -> Written:
+        raise McError("KEY_MISSING", "this node has no cluster key and seals nothing")
+
+
+def job_plane(
+    part: CouncilPart,
+    own: str,
+    deliverer: Deliverer,
+    folder: Path,
+    cluster_key: bytes | None,
+    parts: JobParts,
+) -> JobPlane:
+    world = JobWorld(
+        own, part.world.view, part.world.name_of, part.world.channel_to, part.volume_of
+    )
+    manifests: Manifests = KeylessManifests()
+    if cluster_key is not None:
+        key = ClusterKey(1, cluster_key)
+        manifests = DeliveredManifests(part.council, deliverer, world, {1: key}, folder)
+    near = Neighbours(
+        council=part.council,
+        sources=parts.sources or NoSources(),
+        working=parts.working,
+        manifests=parts.manifests or manifests,
+        safety=parts.safety or DeliveredSafety(deliverer, world),
+        store=deliverer.store,
+    )
+    return JobPlane(world, near, folder)

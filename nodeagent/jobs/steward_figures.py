@@ -1,0 +1,122 @@
+"""Figures of a running job as its steward sees them: counts, bytes over borders, dollars, rates."""
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from coordinator.jobs.ledger import Ledger, Totals
+from multicloud.v1 import job_pb2, task_pb2
+
+SAMPLE_S, SAMPLES_KEPT = 1.0, 10
+COST_SHARE_MAX = 0.05  # Of the time: adding up a ledger of many tasks takes a while.
+Edge = tuple[str, str]
+Samples = deque[tuple[float, Totals]]
+
+
+@dataclass(slots=True)
+class Figures:
+    totals: Totals = field(default_factory=Totals)
+    counted: set[str] = field(default_factory=set)  # Facts, by id.
+    unsafe: dict[str, str] = field(default_factory=dict)  # Tasks that cannot be made safe, why.
+    _edges: dict[Edge, tuple[int, float]] = field(default_factory=dict)
+    _samples: Samples = field(default_factory=lambda: deque(maxlen=SAMPLES_KEPT))
+    _next_s: float = float("-inf")
+
+    def count(self, fact: task_pb2.Fact) -> None:
+        kind = fact.WhichOneof("kind")
+        if kind == "page":
+            return
+        self.counted.add(fact.id)
+        edges = fact.result.edges if kind == "result" else fact.safe.edges
+        for edge in edges:
+            size, usd = self._edges.get((edge.from_cloud, edge.to_cloud), (0, 0.0))
+            self._edges[edge.from_cloud, edge.to_cloud] = size + edge.bytes, usd + edge.usd
+
+    def sample(self, ledger: Ledger, now_s: float, *, at_once: bool = False) -> bool:
+        """Adds up now and then. True when it has."""
+        if now_s < self._next_s and not at_once:
+            return False
+        began_s = time.perf_counter()
+        self.totals = ledger.totals()
+        took_s = time.perf_counter() - began_s
+        self._next_s = now_s + max(SAMPLE_S, took_s / COST_SHARE_MAX)
+        self._samples.append((now_s, self.totals))
+        return True
+
+    @property
+    def spent_usd(self) -> float:
+        return sum(usd for _, usd in self._edges.values())
+
+    def cost(self, planned_usd: float = 0.0, prices_date: str = "") -> job_pb2.Cost:
+        edges = [
+            job_pb2.EdgeBytes(from_cloud=a, to_cloud=b, bytes=size, usd=usd)
+            for (a, b), (size, usd) in sorted(self._edges.items())
+        ]
+        return job_pb2.Cost(
+            planned_usd=planned_usd,
+            spent_usd=self.spent_usd,
+            prices_date=prices_date,
+            edges=edges,
+        )
+
+    def stages(self) -> list[job_pb2.StageProgress]:
+        now = self.totals
+        rows: tuple[tuple[str, Callable[[Totals], int], int], ...] = (
+            ("ingest", lambda t: t.bytes_in, now.bytes_listed),
+            ("process", lambda t: t.bytes_out, 0),
+            ("distribute", lambda t: t.bytes_sealed, 0),
+            ("store", _safe_bytes, now.bytes_sealed),
+        )
+        return [
+            job_pb2.StageProgress(
+                stage=stage,
+                bytes_done=figure(now),
+                bytes_planned=planned,
+                bytes_per_s=_rate(self._samples, figure),
+            )
+            for stage, figure, planned in rows
+        ]
+
+
+def _safe_bytes(totals: Totals) -> int:
+    return totals.bytes_sealed * totals.chunks_safe // max(1, totals.chunks_acked)
+
+
+def _rate(samples: Samples, figure: Callable[[Totals], int]) -> float:
+    """By how much it grew in a second, over the last samples."""
+    if len(samples) < 2:
+        return 0.0
+    (from_s, first), (to_s, last) = samples[0], samples[-1]
+    return (figure(last) - figure(first)) / max(1e-3, to_s - from_s)
+
+
+def task_of(fact: task_pb2.Fact) -> str:
+    match fact.WhichOneof("kind"):
+        case "result":
+            return fact.result.task
+        case "safe":
+            return fact.safe.result.split("/")[1]
+        case "poisoned":
+            return fact.poisoned.task
+    return ""
+
+
+def counts_of(totals: Totals) -> job_pb2.JobCounts:
+    first, last = (totals.steps[0], totals.steps[-1]) if totals.steps else (None, None)
+    unacked = totals.tasks - totals.tasks_acked - totals.tasks_poisoned
+    return job_pb2.JobCounts(
+        objects_listed=totals.objects_listed,
+        objects_ingested=totals.objects_ingested,
+        objects_skipped=totals.objects_skipped,
+        records_in=first.records_in if first else 0,
+        records_out=last.records_out if last else 0,
+        records_filtered=sum(step.filtered for step in totals.steps),
+        records_dropped=sum(step.dropped for step in totals.steps),
+        records_quarantined=sum(step.quarantined for step in totals.steps),
+        chunks=totals.chunks_acked + max(0, unacked),
+        chunks_acked=totals.chunks_acked,
+        chunks_safe=totals.chunks_safe,
+        bytes_in=totals.bytes_in,
+        bytes_sealed=totals.bytes_sealed,
+    )

@@ -1,0 +1,37 @@
+"""A job's source as its steward uses it: listed page by page, opened anew after it was away."""
+
+from dataclasses import dataclass
+
+from multicloud.errors import McError
+from multicloud.v1 import job_pb2, task_pb2
+from nodeagent.jobs.contract import Source, Sources
+
+PAGE_OBJECTS_MAX = 1000
+
+
+@dataclass(slots=True)
+class Listing:
+    sources: Sources
+    job: str
+    spec: job_pb2.JobSpec
+    away: str = ""  # Why it cannot be read, until it was read again by somebody.
+    _source: Source | None = None
+
+    async def page(self, number: int, cursor: str) -> task_pb2.ListingPage:
+        try:
+            if self._source is None:
+                spec = self.spec
+                self._source = await self.sources.open(
+                    self.job, spec.source, tuple(spec.include), tuple(spec.exclude)
+                )
+            page = await self._source.page(cursor, PAGE_OBJECTS_MAX)
+        except McError:
+            await self.close()
+            raise
+        page.page, self.away = number, ""
+        return page
+
+    async def close(self) -> None:
+        source, self._source = self._source, None
+        if source is not None:
+            await source.close()

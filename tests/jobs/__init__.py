@@ -1,0 +1,1 @@
+"""Tests of jobs: headers, ledgers, stewards, and whole lives of jobs on real nodes."""
