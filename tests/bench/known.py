@@ -1,6 +1,6 @@
 """The members of a fleet as its sender knows them: each where it says, alive and with room."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from coordinator.rtt_table import RttTable
@@ -17,18 +17,22 @@ DOMAINS = (
 
 @dataclass(frozen=True)
 class Known:
-    domains: Mapping[NodeId, Domain]
+    """Made once, as nodes have it: values that are asked for with every chunk."""
+
+    _view: View
+    _rtts: RttTable
 
     @classmethod
     def of(cls, ids: Sequence[NodeId]) -> "Known":
         """The nodes of a fleet, in the order in which they were started."""
-        return cls({node: DOMAINS[at % len(DOMAINS)] for at, node in enumerate(ids)})
+        members = {node: _member(node, DOMAINS[at % len(DOMAINS)]) for at, node in enumerate(ids)}
+        return cls(View("", members), RttTable(regions.load().rtt_ms))
 
     def view(self) -> View:
-        return View("", {node: _member(node, domain) for node, domain in self.domains.items()})
+        return self._view
 
     def rtts(self) -> RttTable:
-        return RttTable(regions.load().rtt_ms)
+        return self._rtts
 
 
 def _member(node: NodeId, domain: Domain) -> Member:

@@ -74,6 +74,9 @@ def leg_rows(runs: Runs, legs: Sequence[Leg]) -> Iterator[Row]:
         if any(one.cpu_s for one in took):
             used = [one.cpu_s_gib for one in took]
             yield row(f"{leg.name}, processor", used, "s/GiB", "of all its processes together")
+            busy = [one.cpu_s / one.seconds for one in took]
+            how = "all that the machine has: the processor is the limit; fewer: waiting, or others"
+            yield row(f"{leg.name}, cores kept busy", busy, "", how)
 
 
 def ratio_row(runs: Runs, ours: str, floor: str, bound: float | None = None) -> Row:

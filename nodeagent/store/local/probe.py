@@ -19,8 +19,8 @@ from nodeagent.store.local.sinks import (
 PROBE_BYTES = 2 * BUFFER_BYTES
 ROUNDS = 2  # The better of them counts: the first pays for what is cold.
 # Past the page cache costs less memory, and a processor time that is always the same: through it,
-# pages that a hypervisor has taken back were met that made a write cost ten times as much. A trial
-# of a few MiB does not show that, so only a disk that hates direct writes is written otherwise.
+# pages that a hypervisor had taken back made a write cost several times as much. A trial of a few
+# MiB does not show that, so only a disk that hates direct writes is written otherwise.
 WORTH = 3.0
 
 
