@@ -179,23 +179,25 @@ class ReadSourceResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     DATA_FIELD_NUMBER: _builtins.int
-    REASON_FIELD_NUMBER: _builtins.int
+    SKIPPED_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     data: _builtins.bytes
     """In order, in pieces."""
-    reason: _builtins.str
-    """Instead of data: why that object is skipped."""
     message: _builtins.str
+    @_builtins.property
+    def skipped(self) -> _task_pb2.SkippedObject:
+        """Instead of data: why it cannot be had."""
+
     def __init__(
         self,
         *,
         data: _builtins.bytes = ...,
-        reason: _builtins.str = ...,
+        skipped: _task_pb2.SkippedObject | None = ...,
         message: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["skipped", b"skipped"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "message", b"message", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "message", b"message", "skipped", b"skipped"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -4,9 +4,10 @@ when somebody goes in the middle of it.
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, suppress
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -57,6 +58,13 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "set" / "b" / "small").write_bytes(b"small")
     (tmp_path / "set" / "empty").touch()
     return tmp_path / "set"
+
+
+async def away(reading: Coroutine[Any, Any, bytes]) -> None:
+    """It fails because its source went away, not otherwise."""
+    with pytest.raises(McError) as caught:
+        await reading
+    assert caught.value.reason == "SOURCE_AWAY"
 
 
 async def same(source: object, folder: Path) -> None:
@@ -220,15 +228,15 @@ async def test_a_laptop_that_goes_in_the_middle_of_a_read_fails_it_and_serves_it
     source = await trio[reader].sources.open(JOB, uri)
     async with laptop(people, "ada", SUBMITTER, trio[:1]) as met, OneNode(met.context) as client:
         # So slow that it cannot have been read to its end.
-        async with serve(client, JOB, folder, bytes_per_s_max=1 << 20) as serving:
+        async with (
+            asyncio.TaskGroup() as group,
+            serve(client, JOB, folder, bytes_per_s_max=1 << 20) as serving,
+        ):
             await until(lambda: serving.nodes)
             big = next(one for one in await eventually(source) if one.path == b"big")
-            reading = asyncio.create_task(whole(source, big))
+            reading = group.create_task(away(whole(source, big)))
             await until(lambda: serving.bytes_sent)
             assert not reading.done()
-        with pytest.raises(McError) as caught:
-            await reading
-        assert caught.value.reason == "SOURCE_AWAY"
         async with serve(client, JOB, folder):
             await eventually(source)
             assert await whole(source, big) == (folder / "big").read_bytes()
@@ -246,11 +254,10 @@ async def test_a_read_that_is_given_up_is_given_up_on_the_laptop_too(
         await until(lambda: len(serving.nodes) == 3)
         source = await trio[0].sources.open(JOB, uri)
         big = next(one for one in await objects(source) if one.path == b"big")
-        reading = asyncio.create_task(whole(source, big))
-        await until(lambda: serving.bytes_sent)
-        reading.cancel()
-        with suppress(asyncio.CancelledError):
-            await reading
+        async with asyncio.TaskGroup() as group:
+            reading = group.create_task(whole(source, big))
+            await until(lambda: serving.bytes_sent)
+            reading.cancel()
         await until(lambda: trio[0].own.laptops.needed(JOB, uri).busy == 0)
         sent = serving.bytes_sent
         await objects(source)
@@ -325,13 +332,11 @@ async def test_a_laptop_that_says_more_than_it_was_asked_is_cut_off(
             await call.read()  # It is let in.
             source = await trio[0].own.open(source_pb2.SourceRef(job=JOB, source=uri))
             asked = task_pb2.TaskInput(path=b"x", etag="e", size_bytes=2)
-            reading = asyncio.create_task(source.read(asked, 0, 2))
-            answer = await call.read()
-            assert answer.read.path == b"x"
-            await call.write(source_pb2.ServeSourceRequest(answer=lie))
-            with pytest.raises(McError) as caught:
-                await reading
-            assert caught.value.reason == "SOURCE_AWAY"
+            async with asyncio.TaskGroup() as group:
+                group.create_task(away(source.read(asked, 0, 2)))
+                answer = await call.read()
+                assert answer.read.path == b"x"
+                await call.write(source_pb2.ServeSourceRequest(answer=lie))
             with pytest.raises(grpc.aio.AioRpcError) as ended:
                 await call.read()
             error = decode(ended.value)

@@ -57,8 +57,8 @@ class RemoteSource:
         call = self._stub().ReadSource(request, timeout=PART_S)
         try:
             async for answer in call:
-                if answer.reason:
-                    raise told(asked.path, answer.reason, answer.message)
+                if answer.HasField("skipped"):
+                    raise told(asked.path, answer.skipped.reason, answer.message)
                 left_bytes -= len(answer.data)
                 if left_bytes < 0:
                     break

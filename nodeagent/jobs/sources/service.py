@@ -92,7 +92,8 @@ class SourceService:
             try:
                 data = await source.read(asked, wanted.offset_bytes, wanted.size_bytes)
             except SkippedObject as skipped:
-                yield source_pb2.ReadSourceResponse(reason=skipped.why, message=skipped.more)
+                why = task_pb2.SkippedObject(path=skipped.path, reason=skipped.why)
+                yield source_pb2.ReadSourceResponse(skipped=why, message=skipped.more)
                 return
             for at in range(0, len(data), PIECE_BYTES):
                 yield source_pb2.ReadSourceResponse(data=data[at : at + PIECE_BYTES])
