@@ -26,6 +26,7 @@ NEW_S_MAX = 10.0
 AGAIN_S = 0.5
 
 Until = Callable[[job_pb2.Job], bool]
+Also = Callable[[job_pb2.Job], str]
 
 
 def ended(job: job_pb2.Job) -> bool:
@@ -87,10 +88,29 @@ def parting(job: job_pb2.Job) -> list[str]:
     ]
 
 
-async def follow(job: str, until: Until, followed: Followed, *, new: bool = False) -> job_pb2.Job:
-    """The job as soon as it is so; what happens until then is told."""
+async def follow(
+    job: str,
+    until: Until,
+    followed: Followed,
+    *,
+    new: bool = False,
+    also: Also = lambda job: "",
+) -> job_pb2.Job:
+    """The job as soon as it is so; what happens until then is told, with one more reason to wait
+    that only this machine knows.
+    """
     with telling() as tell:
-        return await _followed(states(job, new), until, followed, tell)
+        return await _followed(states(job, new), until, followed, _with(also, tell))
+
+
+def _with(also: Also, tell: Tell) -> Tell:
+    def told(job: job_pb2.Job) -> None:
+        shown = job_pb2.Job()
+        shown.CopyFrom(job)
+        shown.blocked.extend(filter(None, [also(job)]))
+        tell(shown)
+
+    return told
 
 
 async def _followed(

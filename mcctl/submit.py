@@ -15,7 +15,6 @@ from mcctl.jobs_follow import (
     acked,
     attended,
     ended,
-    follow,
     tell_end,
 )
 from mcctl.jobs_show import fields, named, state_name
@@ -40,7 +39,7 @@ from mcctl.submit_options import (
     origin_of,
     spec,
 )
-from mcctl.submit_serving import serving
+from mcctl.submit_serving import followed_and_served
 from multicloud.client import Client
 from multicloud.errors import McError
 from multicloud.v1 import job_pb2
@@ -147,8 +146,7 @@ async def _on(
         _tell_decided(job)
         return 0
     until: Until = ended if stay else acked
-    async with serving(job, source):
-        job = await follow(job.id, until, followed, new=True)
+    job = await followed_and_served(job, source, until, followed)
     if stay or ended(job):
         return tell_end(job, strict=strict, streamed=wait)
     _tell_decided(job)

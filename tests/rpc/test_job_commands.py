@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from mcctl.sources import local_uri
 from multicloud.errors import McError
 from multicloud.v1 import job_pb2
 from tests.support.jobs import JOB, Account, account, chunk, ending, job
@@ -151,6 +152,32 @@ async def test_a_timeout_has_its_exit_code_and_says_that_the_job_goes_on(ann: Ac
     assert code == 124
     assert f"the job {JOB} goes on" in errors
     assert f"mcctl wait {JOB}" in errors
+
+
+async def test_files_of_this_machine_are_served_until_every_byte_is_acked(ann: Account) -> None:
+    (ann.folder / "data").mkdir()
+    process = await ann.starts("submit", "data", "--name", "corpus")
+    await until(lambda: ann.jobs.watching)
+    spec = next(a.spec for a in ann.jobs.asked if isinstance(a, job_pb2.CreateJobRequest))
+    assert spec.source.endswith(str(ann.folder / "data"))
+    await ann.jobs.set(job(spec=spec, source_done=True))
+    code, said, errors = await ending(process)
+    assert (code, said.splitlines()[-1]) == (0, JOB), errors
+
+
+async def test_files_that_are_gone_leave_the_job_waiting(ann: Account) -> None:
+    folder = ann.folder / "data"
+    folder.mkdir()
+    spec = job_pb2.JobSpec(dataset="corpus", source=local_uri(folder))
+    await ann.jobs.set(job(job_pb2.JOB_STATE_WAITING, spec=spec))
+    process = await ann.starts("submit", "--resume", JOB, "--wait")
+    await until(lambda: ann.jobs.watching)
+    assert ann.jobs.found[JOB].state == RUNNING, "it was asked to go on"
+    process.send_signal(signal.SIGINT)
+    assert (await ending(process))[0] == 130
+    folder.rmdir()
+    code, _, errors = await ann.types("submit", "--resume", JOB)
+    assert (code, "NOT_FOUND" in errors) == (5, True)
 
 
 async def test_into_a_pipe_progress_is_lines_with_the_reason_of_every_wait(ann: Account) -> None:
