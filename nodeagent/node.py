@@ -169,8 +169,8 @@ class Node:
         return NodeCouncil(lambda: self.live.current, *known, lambda: self.greeter.hurry(), watcher)
 
     def _jobs(self, parts: JobParts) -> JobPlane:
-        key, own = self.identity.cluster_key, self.roster.own.id
-        return job_plane(self.council.part, own, self.deliverer, self.folder.path, key, parts)
+        known = (self.roster.own.id, self.deliverer, self.folder.path, self.identity.cluster_key)
+        return job_plane(self.council.part, *known, parts, lambda: self.live.current)
 
     def _exchange(self) -> Exchange:
         told = (self.roster, self.keeper, self.heads, self.council.part)

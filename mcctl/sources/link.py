@@ -44,7 +44,7 @@ class Link:
     sending: Sending
     hello: source_pb2.SourceHello
     on_open: Callable[[], None]
-    _out: "asyncio.Queue[tuple[source_pb2.ServeSourceRequest, int]]" = field(
+    _out: "asyncio.Queue[tuple[source_pb2.ServeSourceRequest | None, int]]" = field(
         default_factory=asyncio.Queue
     )
     _running: dict[int, _Running] = field(default_factory=dict)
@@ -67,6 +67,7 @@ class Link:
             while not self._out.empty():
                 if self._out.get_nowait()[1]:
                     self.sending.room.release()
+            self._out.put_nowait((None, 0))  # gRPC leaves the generator of an ended call waiting.
 
     def serve_for(self, nodes: list[str]) -> None:
         """The nodes that this one relays for, from now on."""
@@ -79,6 +80,8 @@ class Link:
         yield source_pb2.ServeSourceRequest(hello=self.hello)
         while True:
             said, held_bytes = await self._out.get()
+            if said is None:
+                return
             try:
                 yield said
             finally:

@@ -19,6 +19,7 @@ from nodeagent.jobs.keeping import Keeping
 from nodeagent.jobs.ledger_service import LedgerService
 from nodeagent.jobs.plane_succession import Succession
 from nodeagent.jobs.plane_world import JobWorld
+from nodeagent.jobs.sources.making import SourcesPart
 from nodeagent.jobs.steward_ending import Ending, version_key
 from nodeagent.jobs.steward_run import Means, StewardRun
 from nodeagent.jobs.steward_safety import Safety
@@ -42,6 +43,7 @@ class Neighbours:
     manifests: Manifests
     safety: Safety
     store: Volumes | None = None
+    sources_part: SourcesPart | None = None  # This node's own, for laptops and other nodes.
 
 
 @dataclass(slots=True)
@@ -72,7 +74,9 @@ class JobPlane:
 
     @property
     def services(self) -> Mapping[str, Sequence[object]]:
+        part = self.near.sources_part
         return {
+            "SourceService": [part.service] if part else [],
             "TaskService": [self.tasks],
             "LedgerService": [LedgerService(self.keeping, self.world.own)],
         }
@@ -86,6 +90,8 @@ class JobPlane:
 
     async def close(self) -> None:
         await self.keeping.close()
+        if self.near.sources_part is not None:
+            await self.near.sources_part.close()
 
     # --- following what is decided
 

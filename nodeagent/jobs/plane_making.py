@@ -1,17 +1,19 @@
 """The jobs of a real node: joined with its council, its members, its wire and its disks."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from multicloud.errors import McError
 from multicloud.v1 import records_pb2
+from nodeagent.config.model import Config
 from nodeagent.core.chunk.keys import ClusterKey
 from nodeagent.council.part import CouncilPart
-from nodeagent.jobs.contract import Manifests, Results, Source, Sources, Working, Written
+from nodeagent.jobs.contract import Manifests, Results, Sources, Working, Written
 from nodeagent.jobs.plane import JobPlane, Neighbours
 from nodeagent.jobs.plane_manifests import DeliveredManifests
 from nodeagent.jobs.plane_world import JobWorld
+from nodeagent.jobs.sources.making import sources_part
 from nodeagent.jobs.steward_safety import DeliveredSafety, Safety
 from nodeagent.wire.deliver import Deliverer
 
@@ -24,18 +26,6 @@ class JobParts:
     working: Working | None = None
     manifests: Manifests | None = None
     safety: Safety | None = None
-
-
-class NoSources:
-    """A node that can read no source itself."""
-
-    async def open(
-        self, job: str, uri: str, include: Sequence[str] = (), exclude: Sequence[str] = ()
-    ) -> Source:
-        raise McError("SOURCE_AWAY", f"nobody serves {uri} to this node")
-
-    def nearness(self, job: str, uri: str, node: str) -> float:
-        return 0.0
 
 
 class KeylessManifests:
@@ -52,6 +42,7 @@ def job_plane(
     folder: Path,
     cluster_key: bytes | None,
     parts: JobParts,
+    config: Callable[[], Config],
 ) -> JobPlane:
     world = JobWorld(
         own, part.world.view, part.world.name_of, part.world.channel_to, part.volume_of
@@ -60,9 +51,11 @@ def job_plane(
     if cluster_key is not None:
         key = ClusterKey(1, cluster_key)
         manifests = DeliveredManifests(part.council, deliverer, world, {1: key}, folder)
+    sources = sources_part(world, deliverer.ground.links, part.council, config)
     near = Neighbours(
         council=part.council,
-        sources=parts.sources or NoSources(),
+        sources=parts.sources or sources.sources,
+        sources_part=sources,
         working=parts.working,
         manifests=parts.manifests or manifests,
         safety=parts.safety or DeliveredSafety(deliverer, world),

@@ -82,7 +82,8 @@ class Observer(Protocol):
 
 HEALTH = "/grpc.health.v1."
 # Nothing waits for their end.
-ENDLESS = (HEALTH, "/multicloud.v1.InsightService/WatchEvents")
+_V1 = "/multicloud.v1."
+ENDLESS = (HEALTH, f"{_V1}InsightService/WatchEvents", f"{_V1}SourceService/ServeSource")
 # Refusals that are an answer to who called, and so belong into the audit log.
 DENIED = {
     "NO_IDENTITY",

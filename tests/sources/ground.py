@@ -1,60 +1,25 @@
 """Real nodes that serve sources, and laptops in front of them."""
 
 import asyncio
+import random
+import string
 from collections.abc import AsyncIterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-import grpc
-
-from coordinator.types import View
 from identity.records import trust_json
 from multicloud.client import Client
 from multicloud.context import Context, Endpoint
 from multicloud.errors import McError
 from multicloud.v1 import job_pb2, records_pb2, task_pb2
-from nodeagent.council.inmemory import InMemoryCouncil
+from nodeagent.council.contract import Council
 from nodeagent.jobs.contract import Source
+from nodeagent.jobs.sources.making import SourcesPart
 from nodeagent.jobs.sources.opening import NodeSources
-from nodeagent.jobs.sources.own import OwnSources
-from nodeagent.jobs.sources.owners import Owners
-from nodeagent.jobs.sources.service import SourceService
 from nodeagent.jobs.sources.streams import Laptops
-from nodeagent.node import Node
-from nodeagent.rpc.services import all_rpcs
 from tests.support.nodes import Running
 from tests.support.people import CLUSTER, People
-
-JOB = "j" * 20
-
-
-@dataclass(frozen=True)
-class World:
-    """A node as its sources see it."""
-
-    node: Node
-
-    @property
-    def own(self) -> str:
-        return self.node.roster.own.id
-
-    def view(self) -> View:
-        return self.node.view()
-
-    def name_of(self, node: str) -> str:
-        peer = self.node.roster.find(node)
-        return peer.name if peer else self.node.roster.own.name
-
-    def channel(self, node: str) -> grpc.aio.Channel:
-        peer = self.node.roster.peers.get(node)
-        if peer is None or not peer.facts:
-            raise McError("UNREACHABLE", f"no way to {node} is known")
-        return self.node.peers.channel(node, peer.facts.endpoints[0].api)
-
-    def is_there(self, node: str) -> bool:
-        return node in self.view().members
 
 
 @dataclass
@@ -62,21 +27,24 @@ class Site:
     """A node with its sources."""
 
     running: Running
-    council: InMemoryCouncil
-    roots: list[Path] = field(default_factory=list)
 
-    def __post_init__(self) -> None:
-        node = self.running.node
-        threads = ThreadPoolExecutor(2)
-        own = OwnSources(
-            node.roster.own.name, node.roster.is_own, lambda: self.roots, Laptops(), threads
-        )
-        self.own = own
-        self.sources = NodeSources(World(node), own)
-        self.service = SourceService(own, Owners(self.council).may_serve, lambda: 5.0)
-        served = all_rpcs({"SourceService": [self.service]})
-        guard = node.api_guard
-        guard.rpcs = {**guard.rpcs, **{path: rpc for path, rpc in served.items() if rpc.serve}}
+    @property
+    def part(self) -> SourcesPart:
+        part = self.running.node.jobs.near.sources_part
+        assert part is not None
+        return part
+
+    @property
+    def sources(self) -> NodeSources:
+        return self.part.sources
+
+    @property
+    def laptops(self) -> Laptops:
+        return self.sources.own.laptops
+
+    @property
+    def council(self) -> Council:
+        return self.running.node.council.part.council
 
     @property
     def id(self) -> str:
@@ -85,13 +53,24 @@ class Site:
     def endpoint(self) -> Endpoint:
         return Endpoint(self.id, self.running.place.name, self.running.address)
 
+    async def allow(self, *roots: Path) -> None:
+        """From now on jobs may read these folders of it; a reload of its configuration."""
+        file = self.running.place.config
+        text = file.read_text().partition("[source]")[0]
+        named = ", ".join(f'"{root}"' for root in roots)
+        file.write_text(f"{text}[source]\nroots = [{named}]\n")
+        await self.running.settings.reload()
 
-async def submitted(council: InMemoryCouncil, who: str, uri: str, job: str = JOB) -> None:
+
+async def submitted(site: Site, who: str, uri: str) -> str:
+    """A job of somebody's that reads this source; nobody works on it."""
+    job = "".join(random.choices(string.ascii_lowercase + string.digits, k=20))
     spec = job_pb2.JobSpec(source=uri)
-    header = records_pb2.JobHeader(id=job, spec=spec, submitter=who)
-    seen = await council.get(f"job/{job}")
+    header = records_pb2.JobHeader(id=job, spec=spec, submitter=who, steward="f" * 16)
     value = header.SerializeToString()
-    await council.compare_and_set(f"job/{job}", seen.version, value, str(seen.version))
+    outcome = await site.council.compare_and_set(f"job/{job}", 0, value, f"submit/{job}")
+    assert outcome.changed
+    return job
 
 
 @asynccontextmanager

@@ -4,7 +4,7 @@ when somebody goes in the middle of it.
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -17,17 +17,17 @@ from multicloud.client import Client
 from multicloud.errors import McError
 from multicloud.status import decode
 from multicloud.v1 import source_pb2, source_pb2_grpc, task_pb2
-from nodeagent.council.inmemory import InMemoryCouncil
 from nodeagent.jobs.contract import CHANGED, GONE, LINK, SkippedObject
 from nodeagent.jobs.sources.relayed import LaptopSource
 from nodeagent.jobs.sources.uris import file_uri, parse
 from nodeagent.rpc.access import AUDITOR, OPERATOR, SUBMITTER
-from tests.sources.ground import JOB, Site, eventually, laptop, objects, submitted, whole
+from tests.sources.ground import Site, eventually, laptop, objects, submitted, whole
 from tests.sources.test_files import tree
 from tests.support.meeting import meeting
 from tests.support.nodes import channel, refused, until
 from tests.support.people import CLUSTER, People
 
+JOB = "j" * 20
 ADA = f"spiffe://{CLUSTER}/operator/ada"
 
 
@@ -40,15 +40,12 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> People:
 async def trio(
     people: People, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[list[Site]]:
-    council = InMemoryCouncil()
     async with AsyncExitStack() as stack:
         nodes = await meeting(stack, people, tmp_path_factory.mktemp("trio"), 3)
-        sites = [Site(node, council) for node in nodes]
+        sites = [Site(node) for node in nodes]
         ids = {site.id for site in sites}
         await until(lambda: all(ids <= s.running.node.view().members.keys() for s in sites), 30)
         yield sites
-        for site in sites:
-            await site.sources.close()
 
 
 @pytest.fixture
@@ -82,10 +79,9 @@ async def same(source: object, folder: Path) -> None:
 
 
 @pytest.fixture
-def shared(trio: list[Site], folder: Path) -> Iterator[Site]:
-    trio[0].roots[:] = [folder.parent]
-    yield trio[0]
-    trio[0].roots.clear()
+async def shared(trio: list[Site], folder: Path) -> Site:
+    await trio[0].allow(folder.parent)
+    return trio[0]
 
 
 async def test_a_folder_of_a_node_is_read_by_itself_and_by_every_other_node(
@@ -148,7 +144,7 @@ async def test_only_what_is_beneath_a_root_is_read_whoever_asks(
         request = source_pb2.ListSourceRequest(source=ref, objects_max=10)
         assert (await refused(stub.ListSource(request, timeout=5))).reason == "NOT_ALLOWED"
     source = await trio[1].sources.open(JOB, f"node://node-1{folder}")
-    shared.roots.clear()  # A reload took it away.
+    await shared.allow()
     with pytest.raises(McError) as caught:
         await source.page("", 10)
     assert caught.value.reason == "NOT_ALLOWED"
@@ -162,22 +158,22 @@ async def test_a_laptop_is_read_by_every_node_and_its_job_waits_while_it_is_away
 ) -> None:
     uri = local_uri(folder)
     assert local_path(uri) == str(folder)
-    await submitted(trio[0].council, ADA, uri)
-    sources = [await site.sources.open(JOB, uri) for site in trio]
+    job = await submitted(trio[0], ADA, uri)
+    sources = [await site.sources.open(job, uri) for site in trio]
     with pytest.raises(McError, match="no node has a stream") as caught:
         await objects(sources[0])
     assert caught.value.reason == "SOURCE_AWAY"
     for _ in range(2):  # The second time is `submit --resume`.
         async with (
             laptop(people, "ada", SUBMITTER, trio) as client,
-            serve(client, JOB, folder) as serving,
+            serve(client, job, folder) as serving,
         ):
             await until(lambda: len(serving.nodes) == 3)
             for source in sources:
                 await eventually(source)
                 await same(source, folder)
             assert serving.bytes_sent >= 3 * (9 << 20)
-        await until(lambda: not any(s.own.laptops.stream(JOB, uri) for s in trio))
+        await until(lambda: not any(s.laptops.stream(job, uri) for s in trio))
         with pytest.raises(McError) as caught:
             await sources[1].page("", 10)
         assert caught.value.reason == "SOURCE_AWAY"
@@ -196,21 +192,21 @@ async def test_a_node_that_the_laptop_cannot_reach_is_served_through_one_that_it
     trio: list[Site], folder: Path, people: People
 ) -> None:
     uri = local_uri(folder)
-    await submitted(trio[0].council, ADA, uri)
+    job = await submitted(trio[0], ADA, uri)
     async with laptop(people, "ada", SUBMITTER, trio[:1]) as met:
         async with (
             OneNode(met.context) as client,
-            serve(client, JOB, folder) as serving,
+            serve(client, job, folder) as serving,
         ):
             await until(lambda: serving.nodes == ("node-1",))
             await until(lambda: serving.relayed == ("node-2", "node-3"))
-            await until(lambda: trio[0].own.laptops.relays_for(JOB, trio[2].id))
-            source = await trio[2].sources.open(JOB, uri)
+            await until(lambda: trio[0].laptops.relays_for(job, trio[2].id))
+            source = await trio[2].sources.open(job, uri)
             assert isinstance(source, LaptopSource)
-            assert not trio[2].own.laptops.stream(JOB, uri)
+            assert not trio[2].laptops.stream(job, uri)
             await eventually(source)
             await same(source, folder)
-            near = [trio[0].sources.nearness(JOB, uri, site.id) for site in trio]
+            near = [trio[0].sources.nearness(job, uri, site.id) for site in trio]
             assert near[0] < near[1] == near[2]
             for one in await objects(source):
                 (folder / one.path.decode()).unlink()
@@ -224,20 +220,20 @@ async def test_a_laptop_that_goes_in_the_middle_of_a_read_fails_it_and_serves_it
     reader: int, trio: list[Site], folder: Path, people: People
 ) -> None:
     uri = local_uri(folder)
-    await submitted(trio[0].council, ADA, uri)
-    source = await trio[reader].sources.open(JOB, uri)
+    job = await submitted(trio[0], ADA, uri)
+    source = await trio[reader].sources.open(job, uri)
     async with laptop(people, "ada", SUBMITTER, trio[:1]) as met, OneNode(met.context) as client:
         # So slow that it cannot have been read to its end.
         async with (
             asyncio.TaskGroup() as group,
-            serve(client, JOB, folder, bytes_per_s_max=1 << 20) as serving,
+            serve(client, job, folder, bytes_per_s_max=1 << 20) as serving,
         ):
             await until(lambda: serving.nodes)
             big = next(one for one in await eventually(source) if one.path == b"big")
             reading = group.create_task(away(whole(source, big)))
             await until(lambda: serving.bytes_sent)
             assert not reading.done()
-        async with serve(client, JOB, folder):
+        async with serve(client, job, folder):
             await eventually(source)
             assert await whole(source, big) == (folder / "big").read_bytes()
 
@@ -246,19 +242,19 @@ async def test_a_read_that_is_given_up_is_given_up_on_the_laptop_too(
     trio: list[Site], folder: Path, people: People
 ) -> None:
     uri = local_uri(folder)
-    await submitted(trio[0].council, ADA, uri)
+    job = await submitted(trio[0], ADA, uri)
     async with (
         laptop(people, "ada", SUBMITTER, trio[:1]) as client,
-        serve(client, JOB, folder, bytes_per_s_max=1 << 20) as serving,
+        serve(client, job, folder, bytes_per_s_max=1 << 20) as serving,
     ):
         await until(lambda: len(serving.nodes) == 3)
-        source = await trio[0].sources.open(JOB, uri)
+        source = await trio[0].sources.open(job, uri)
         big = next(one for one in await objects(source) if one.path == b"big")
         async with asyncio.TaskGroup() as group:
             reading = group.create_task(whole(source, big))
             await until(lambda: serving.bytes_sent)
             reading.cancel()
-        await until(lambda: trio[0].own.laptops.needed(JOB, uri).busy == 0)
+        await until(lambda: trio[0].laptops.needed(job, uri).busy == 0)
         sent = serving.bytes_sent
         await objects(source)
         assert serving.bytes_sent - sent < 4 << 20
@@ -268,14 +264,14 @@ async def test_bwlimit_holds_over_all_streams_together(
     trio: list[Site], folder: Path, people: People
 ) -> None:
     uri = local_uri(folder)
-    await submitted(trio[0].council, ADA, uri)
+    job = await submitted(trio[0], ADA, uri)
     per_s = 8 << 20
     async with (
         laptop(people, "ada", SUBMITTER, trio[:1]) as client,
-        serve(client, JOB, folder, bytes_per_s_max=per_s) as serving,
+        serve(client, job, folder, bytes_per_s_max=per_s) as serving,
     ):
         await until(lambda: len(serving.nodes) == 3)
-        sources = [await site.sources.open(JOB, uri) for site in trio]
+        sources = [await site.sources.open(job, uri) for site in trio]
         big = next(one for one in await objects(sources[0]) if one.path == b"big")
         begun_s = asyncio.get_running_loop().time()
         await asyncio.gather(*(whole(source, big) for source in sources))
@@ -287,12 +283,12 @@ async def test_only_who_submitted_a_job_or_operates_them_all_may_serve_its_sourc
     trio: list[Site], folder: Path, people: People, tmp_path: Path
 ) -> None:
     uri = local_uri(folder)
-    await submitted(trio[0].council, ADA, uri)
+    mine = await submitted(trio[0], ADA, uri)
 
-    async def failure(who: str, role: str, job: str = JOB, path: Path = folder) -> McError | None:
+    async def failure(who: str, role: str, job: str = "", path: Path = folder) -> McError | None:
         async with (
             laptop(people, who, role, trio[:1]) as client,
-            serve(client, job, path) as serving,
+            serve(client, job or mine, path) as serving,
         ):
             await until(lambda: serving.nodes or serving.ended.is_set())
             return serving.failure
@@ -308,7 +304,7 @@ async def test_only_who_submitted_a_job_or_operates_them_all_may_serve_its_sourc
         assert told.reason == reason
     async with laptop(people, "ada", SUBMITTER, trio[:1]) as client:
         with pytest.raises(McError) as caught:
-            async with serve(client, JOB, folder / "missing"):
+            async with serve(client, mine, folder / "missing"):
                 pass
         assert caught.value.reason == "SOURCE_AWAY"
 
@@ -317,8 +313,8 @@ async def test_a_laptop_that_says_more_than_it_was_asked_is_cut_off(
     trio: list[Site], folder: Path, people: People
 ) -> None:
     uri = local_uri(folder)
-    await submitted(trio[0].council, ADA, uri)
-    hello = source_pb2.ServeSourceRequest(hello=source_pb2.SourceHello(job=JOB, source=uri))
+    job = await submitted(trio[0], ADA, uri)
+    hello = source_pb2.ServeSourceRequest(hello=source_pb2.SourceHello(job=job, source=uri))
     lies = (
         (source_pb2.ReadAnswer(request=7, data=b"x"), "never asked"),
         (source_pb2.ReadAnswer(request=1, data=b"xxx"), "more came"),
@@ -330,7 +326,7 @@ async def test_a_laptop_that_says_more_than_it_was_asked_is_cut_off(
             call = stub.ServeSource(timeout=20)
             await call.write(hello)
             await call.read()  # It is let in.
-            source = await trio[0].own.open(source_pb2.SourceRef(job=JOB, source=uri))
+            source = await trio[0].sources.own.open(source_pb2.SourceRef(job=job, source=uri))
             asked = task_pb2.TaskInput(path=b"x", etag="e", size_bytes=2)
             async with asyncio.TaskGroup() as group:
                 group.create_task(away(source.read(asked, 0, 2)))

@@ -1,8 +1,9 @@
 """Opens a job's source on this node, wherever it is: `contract.Sources` of a real node."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from coordinator.types import Domain
 from multicloud.errors import McError
 from multicloud.v1 import source_pb2
 from nodeagent.jobs.contract import Source
@@ -11,16 +12,17 @@ from nodeagent.jobs.sources.relayed import LaptopSource
 from nodeagent.jobs.sources.remote import RemoteSource
 from nodeagent.jobs.sources.uris import LAPTOP, parse
 from nodeagent.jobs.sources.world import World
+from nodeagent.wire.ground import Links
 
-RELAYED_MS = 1000.0  # A laptop through another node: only when nobody nearer is free.
-UNKNOWN_MS = 500.0
+# How near a node is to where the source is: it crosses nothing, zones, regions, clouds.
+HERE, ZONE, REGION, CLOUD, FAR = 0.0, 1.0, 2.0, 3.0, 4.0
 
 
 @dataclass(slots=True)
 class NodeSources:
     world: World
+    links: Links
     own: OwnSources
-    rtt_ms: Callable[[str, str], float | None] = lambda a, b: None
 
     async def open(
         self, job: str, uri: str, include: Sequence[str] = (), exclude: Sequence[str] = ()
@@ -31,24 +33,25 @@ class NodeSources:
         name = parse(uri)
         ref = source_pb2.SourceRef(job=job, source=uri, include=include, exclude=exclude)
         if name.kind == LAPTOP:
-            return LaptopSource(self.world, self.own, ref)
+            return LaptopSource(self.world, self.links, self.own, ref)
         if self.own.has(ref):
             return await self.own.open(ref)
-        remote = RemoteSource(self.world, self._node(name.host), ref)
+        remote = RemoteSource(self.world, self.links, self._node(name.host), ref)
         await remote.find()
         return remote
 
     def nearness(self, job: str, uri: str, node: str) -> float:
-        """Milliseconds from that node to where the source is; what is not known is far."""
+        """From HERE to FAR; what is not known is far."""
         name = parse(uri)
         if name.kind == LAPTOP:
             # A node that somebody relays for has no stream of its own.
-            return RELAYED_MS if self.own.laptops.relays_for(job, node) else 0.0
+            return FAR if self.own.laptops.relays_for(job, node) else HERE
         host = self._node(name.host)
-        if host == node:
-            return 0.0
-        ms = self.rtt_ms(host, node)
-        return UNKNOWN_MS if ms is None else ms
+        return HERE if host == node else _apart(self._domain(host), self._domain(node))
+
+    def _domain(self, node: str) -> Domain | None:
+        member = self.world.view().members.get(node)
+        return member.facts.domain if member and member.facts else None
 
     def _node(self, host: str) -> str:
         if self.own.is_own(host):
@@ -63,3 +66,11 @@ class NodeSources:
 
     async def close(self) -> None:
         await self.own.close()
+
+
+def _apart(one: Domain | None, other: Domain | None) -> float:
+    if one is None or other is None or one.cloud != other.cloud:
+        return FAR
+    if one.region != other.region:
+        return CLOUD
+    return ZONE if one.zone and one.zone == other.zone else REGION

@@ -12,7 +12,9 @@ PIECE_BYTES = 1020 << 10  # Of one message; with what is around it, it fits into
 
 SKIPPED = frozenset({CHANGED, GONE, LINK, SPECIAL, UNREADABLE})
 # Whoever would have read it is gone, not what was to be read.
-OUT_OF_REACH = frozenset({"UNREACHABLE", "DRAINING", "DEADLINE", "STALLED", "CANCELLED", "REMOVED"})
+OUT_OF_REACH = frozenset(
+    {"UNREACHABLE", "DRAINING", "DEADLINE", "STALLED", "CANCELLED", "REMOVED", "NODE_UNKNOWN"}
+)
 
 
 async def in_parts(

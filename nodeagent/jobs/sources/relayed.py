@@ -11,6 +11,7 @@ from nodeagent.jobs.contract import Source
 from nodeagent.jobs.sources.own import OwnSources
 from nodeagent.jobs.sources.remote import RemoteSource
 from nodeagent.jobs.sources.world import World
+from nodeagent.wire.ground import Links
 
 ASKED_AGAIN_S = 0.5  # All others are asked this often at most, while nobody has a stream.
 
@@ -22,6 +23,7 @@ class LaptopSource:
     """SOURCE_AWAY when no node has a stream of that laptop; it comes back with one."""
 
     world: World
+    links: Links
     own: OwnSources
     ref: source_pb2.SourceRef
     _via: RemoteSource | None = None
@@ -75,7 +77,9 @@ class LaptopSource:
         """The node that the laptop chose for this one goes first, the one that failed last."""
         others = [node for node in self.world.view().members if self.world.is_there(node)]
         sources = [
-            RemoteSource(self.world, node, self.ref) for node in others if node != self.world.own
+            RemoteSource(self.world, self.links, node, self.ref)
+            for node in others
+            if node != self.world.own
         ]
         async with asyncio.TaskGroup() as group:
             asked = [group.create_task(_asked(source)) for source in sources]

@@ -9,6 +9,7 @@ from multicloud.status import decode
 from multicloud.v1 import common_pb2, source_pb2, source_pb2_grpc, task_pb2
 from nodeagent.jobs.sources.parts import OUT_OF_REACH, in_parts, told
 from nodeagent.jobs.sources.world import World
+from nodeagent.wire.ground import Links
 
 FIND_S = 5.0
 PAGE_S = 60.0
@@ -20,6 +21,7 @@ class RemoteSource:
     """Promises what `contract.Source` says. SOURCE_AWAY when that node cannot be reached."""
 
     world: World
+    links: Links
     node: str
     ref: source_pb2.SourceRef
 
@@ -27,18 +29,19 @@ class RemoteSource:
         """Whether it can read it. Raises what that node has against it."""
         try:
             request = source_pb2.FindSourceRequest(source=self.ref)
-            return await self._stub().FindSource(request, timeout=FIND_S)
-        except grpc.aio.AioRpcError as error:
-            raise self._away(error) from error
+            return await _stub(self.links.bulk(self.node)).FindSource(request, timeout=FIND_S)
+        except (grpc.aio.AioRpcError, McError) as error:
+            raise self._named(error) from error
 
     async def page(self, cursor: str, objects_max: int) -> task_pb2.ListingPage:
         request = source_pb2.ListSourceRequest(
             source=self.ref, cursor=cursor, objects_max=objects_max
         )
         try:
-            answer = await self._stub().ListSource(request, timeout=PAGE_S)
-        except grpc.aio.AioRpcError as error:
-            raise self._away(error) from error
+            stub = _stub(self.links.bulk(self.node))
+            answer = await stub.ListSource(request, timeout=PAGE_S)
+        except (grpc.aio.AioRpcError, McError) as error:
+            raise self._named(error) from error
         return answer.page
 
     async def read(self, asked: task_pb2.TaskInput, offset_bytes: int, size_bytes: int) -> bytes:
@@ -53,39 +56,36 @@ class RemoteSource:
             source=self.ref, path=asked.path, etag=asked.etag, range=wanted
         )
         pieces: list[bytes] = []
-        left_bytes = size_bytes
-        call = self._stub().ReadSource(request, timeout=PART_S)
         try:
-            async for answer in call:
-                if answer.HasField("skipped"):
-                    raise told(asked.path, answer.skipped.reason, answer.message)
-                left_bytes -= len(answer.data)
-                if left_bytes < 0:
-                    break
-                pieces.append(answer.data)
-        except grpc.aio.AioRpcError as error:
-            raise self._away(error) from error
-        finally:
-            call.cancel()
-        if left_bytes:
-            said = f"{self.world.name_of(self.node)} sent another number of bytes than asked"
+            with self.links.stream(self.node) as lane:
+                call = _stub(lane.channel).ReadSource(request, timeout=PART_S)
+                try:
+                    async for answer in call:
+                        if answer.HasField("skipped"):
+                            raise told(asked.path, answer.skipped.reason, answer.message)
+                        lane.moved(len(answer.data))
+                        pieces.append(answer.data)
+                finally:
+                    call.cancel()
+        except (grpc.aio.AioRpcError, McError) as error:
+            raise self._named(error) from error
+        data = b"".join(pieces)
+        if len(data) != size_bytes:
+            said = f"{self.world.name_of(self.node)} sent {len(data)} bytes instead of {size_bytes}"
             raise McError("INTERNAL", said)
-        return b"".join(pieces)
+        return data
 
     async def close(self) -> None:
         """The other node forgets it by itself."""
 
-    def _stub(self) -> "source_pb2_grpc.SourceServiceAsyncStub":
-        try:
-            return source_pb2_grpc.SourceServiceStub(self.world.channel(self.node))
-        except McError as error:
-            raise self._named(error) from error
-
-    def _away(self, error: grpc.aio.AioRpcError) -> McError:
-        return self._named(decode(error, self.world.name_of(self.node)))
-
-    def _named(self, error: McError) -> McError:
-        if error.reason not in OUT_OF_REACH:
-            return error
-        said = f"{self.world.name_of(self.node)}, which reads the source, is away: {error.message}"
+    def _named(self, error: grpc.aio.AioRpcError | McError) -> McError:
+        name = self.world.name_of(self.node)
+        known = error if isinstance(error, McError) else decode(error, name)
+        if known.reason not in OUT_OF_REACH:
+            return known
+        said = f"{name}, which reads the source, is away: {known.message}"
         return McError("SOURCE_AWAY", said, next="start or reach that node; the job waits")
+
+
+def _stub(channel: grpc.aio.Channel) -> "source_pb2_grpc.SourceServiceAsyncStub":
+    return source_pb2_grpc.SourceServiceStub(channel)

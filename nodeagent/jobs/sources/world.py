@@ -2,8 +2,6 @@
 
 from typing import Protocol
 
-import grpc
-
 from coordinator.types import View
 
 
@@ -13,9 +11,4 @@ class World(Protocol):
 
     def view(self) -> View: ...
     def name_of(self, node: str) -> str: ...
-
-    def channel(self, node: str) -> grpc.aio.Channel:
-        """UNREACHABLE when no way is known."""
-        ...
-
     def is_there(self, node: str) -> bool: ...

@@ -1,0 +1,41 @@
+"""The sources of a real node, made and joined."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from nodeagent.config.model import Config
+from nodeagent.council.contract import Council
+from nodeagent.jobs.sources.opening import NodeSources
+from nodeagent.jobs.sources.own import OwnSources
+from nodeagent.jobs.sources.owners import Owners
+from nodeagent.jobs.sources.service import SourceService
+from nodeagent.jobs.sources.streams import Laptops
+from nodeagent.jobs.sources.world import World
+from nodeagent.wire.ground import Links
+
+
+@dataclass(frozen=True, slots=True)
+class SourcesPart:
+    """What jobs open, what others call, and the end of both."""
+
+    sources: NodeSources
+    service: SourceService
+
+    async def close(self) -> None:
+        await self.sources.close()
+
+
+def sources_part(
+    world: World, links: Links, council: Council, config: Callable[[], Config]
+) -> SourcesPart:
+    own = config().node
+    made = OwnSources(
+        own.name,
+        lambda host: host in (own.id, own.name),
+        lambda: config().source.roots,
+        Laptops(),
+        ThreadPoolExecutor(config().source.reads_at_once_max, "source"),
+    )
+    service = SourceService(made, Owners(council).may_serve, lambda: config().limits.stream_stall_s)
+    return SourcesPart(NodeSources(world, links, made), service)
