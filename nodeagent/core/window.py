@@ -11,7 +11,8 @@ from nodeagent.core.chunk.layout import FRAME_SEALED_BYTES_MAX
 # Every window has room for the largest frame, or a sender could wait for ever.
 WINDOW_BYTES_MIN = FRAME_SEALED_BYTES_MAX
 GRANT_SHARE = 4  # Credits are told when a quarter of the window has come free.
-ROUND_S_MIN = 0.001  # Nearer than that, what is measured is the machine and not the way.
+ROUND_S_MIN = 0.01  # Nearer than that, what is measured is the machine and not the way; fewer,
+# larger credits save a near sender a twentieth of all processor time.
 
 
 @dataclass(slots=True)
