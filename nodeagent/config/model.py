@@ -221,6 +221,14 @@ class Source(Section):
     reads_at_once_max: int = option(4, "Threads that list and read such folders.", ge=1, le=64)
 
 
+class Work(Section):
+    """What this node does for jobs. A node without the cluster key stores and works on nothing."""
+
+    slots: int = option(4, "Tasks at once, over all jobs: while one is read another is sealed and a third is on the wire.", reload=True, ge=1, le=256)
+    bytes_max: int = option(128 << 20, "Bytes that all tasks together may hold: what is read ahead, and chunks that are made of records until they are acked.", reload=True, ge=8 << 20, le=1 << 40)
+    unsafe_max: int = option(64, "Results that are acked and wait for their last copies; with more no new task is taken.", reload=True, ge=1, le=65536)
+
+
 class Shutdown(Section):
     """How the daemon goes."""
 
@@ -294,6 +302,7 @@ class Config(Section):
     store: Store = Field(default_factory=Store)
     process: Process = Field(default_factory=Process)
     source: Source = Field(default_factory=Source)
+    work: Work = Field(default_factory=Work)
     shutdown: Shutdown = Field(default_factory=Shutdown)
     upkeep: Upkeep = Field(default_factory=Upkeep)
     audit: Audit = Field(default_factory=Audit)

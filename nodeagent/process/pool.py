@@ -6,7 +6,7 @@ async with Pool(limits) as pool:
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -83,7 +83,7 @@ class Pool:
         for link in list(self._all):
             await self._drop(link)
 
-    async def run(self, task: Task, open_source: OpenSource) -> AsyncIterator[Event]:
+    async def run(self, task: Task, open_source: OpenSource) -> AsyncGenerator[Event, None]:
         """What comes out of a task, in order; the last is Done. Leaving early ends the worker.
 
         Raises what the engine raises, WORKER_LOST when the worker died or stood still, and what

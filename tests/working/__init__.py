@@ -1,0 +1,1 @@
+"""The worker of a node, with real nodes around it."""
