@@ -35,11 +35,12 @@ class Traffic:
     def streams(self) -> int:
         return sum(self.open.values())
 
-    def enter(self, now_s: float) -> int:
-        """The lane with the fewest streams."""
+    def enter(self, now_s: float, connected: Callable[[int], bool]) -> int:
+        """The lane with the fewest streams; a further one only once it stands."""
         if not self.streams:
             self._begin(now_s, 1)
-        lane = min(range(self.climb.lanes), key=lambda lane: self.open.get(lane, 0))
+        lanes = [lane for lane in range(self.climb.lanes) if not lane or connected(lane)]
+        lane = min(lanes, key=lambda lane: self.open.get(lane, 0))
         self.open[lane] = self.open.get(lane, 0) + 1
         return lane
 
@@ -93,7 +94,7 @@ class Lanes:
     def stream(self, node_id: str) -> Iterator[OpenLane]:
         address = self._address(node_id)
         traffic = self._of(node_id)
-        lane = traffic.enter(self.clock_s())
+        lane = traffic.enter(self.clock_s(), lambda lane: self._connected(node_id, address, lane))
         try:
             channel = self.peers.channel(node_id, address, lane)
             yield OpenLane(channel, lambda size_bytes: self._moved(node_id, size_bytes))
@@ -102,6 +103,11 @@ class Lanes:
             if lane and lane not in traffic.open:
                 loop = asyncio.get_running_loop()
                 loop.call_later(IDLE_S, self._close_idle, node_id, address, lane)
+
+    def _connected(self, node_id: str, address: str, lane: int) -> bool:
+        """If not yet, it is begun; no chunk waits for it or fails with it."""
+        channel = self.peers.channel(node_id, address, lane)
+        return channel.get_state(try_to_connect=True) is grpc.ChannelConnectivity.READY
 
     def _moved(self, node_id: str, size_bytes: int) -> None:
         round_s = self.round_s_of(node_id)

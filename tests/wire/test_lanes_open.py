@@ -8,7 +8,7 @@ import pytest
 
 from nodeagent.core.lanes import Climb, LaneSettings
 from nodeagent.wire.lanes import Lanes, Traffic
-from tests.support.nodes import Running
+from tests.support.nodes import Running, until
 
 FAR_S, NEAR_S = 0.08, 0.0005
 
@@ -45,6 +45,12 @@ def flow(lanes: Lanes, node: str, clock: Clock, stack: AsyncExitStack, streams: 
     return opened
 
 
+async def stand(lanes: Lanes, peer: Running) -> None:
+    """Waits until all further connections are there."""
+    further = range(1, lanes.count(peer.place.id))
+    await until(lambda: all(lanes._connected(peer.place.id, peer.address, n) for n in further))
+
+
 async def test_streams_to_a_far_node_are_spread_over_what_the_climb_allows(
     lanes: Lanes, trio: list[Running], clock: Clock
 ) -> None:
@@ -52,6 +58,9 @@ async def test_streams_to_a_far_node_are_spread_over_what_the_climb_allows(
     async with AsyncExitStack() as stack:
         flow(lanes, node, clock, stack, 16)
         assert lanes.count(node) == LaneSettings().lanes_max
+        waiting = stack.enter_context(lanes.stream(node))
+        assert waiting.channel is lanes.bulk(node), "a chunk waits for no further connection"
+        await stand(lanes, trio[1])
         more = [stack.enter_context(lanes.stream(node)) for _ in range(14)]
         assert len({id(lane.channel) for lane in more}) == 7  # The first one has 16 by now.
         for lane in more[:2]:
@@ -83,6 +92,7 @@ async def test_a_further_connection_that_nobody_uses_is_closed(
     node, address = trio[1].place.id, trio[1].address
     async with AsyncExitStack() as stack:
         flow(lanes, node, clock, stack, 16)
+        await stand(lanes, trio[1])
         second = [stack.enter_context(lanes.stream(node)) for _ in range(2)][-1].channel
         lane = next(k[2] for k, v in lanes.peers._channels.items() if v is second)
         lanes._close_idle(node, address, lane)
@@ -92,8 +102,11 @@ async def test_a_further_connection_that_nobody_uses_is_closed(
 
 
 def test_who_has_the_fewest_streams_gets_the_next() -> None:
-    traffic = Traffic(Climb(lanes=4), 0.0)
-    assert [traffic.enter(0.0) for _ in range(6)] == [0, 1, 2, 3, 0, 1]
+    def standing(lane: int) -> bool:
+        return lane < 4
+
+    traffic = Traffic(Climb(lanes=5), 0.0)
+    assert [traffic.enter(0.0, standing) for _ in range(6)] == [0, 1, 2, 3, 0, 1]
     traffic.leave(2)
-    assert traffic.enter(0.0) == 2
+    assert traffic.enter(0.0, standing) == 2
     assert traffic.least == 1
