@@ -170,7 +170,8 @@ class Node:
 
     def _jobs(self, parts: JobParts) -> JobPlane:
         known = (self.roster.own.id, self.deliverer, self.folder.path, self.identity.cluster_key)
-        return job_plane(self.council.part, *known, parts, lambda: self.live.current)
+        part, upkeep = self.council.part, self.upkeep
+        return job_plane(part, *known, parts, lambda: self.live.current, upkeep)
 
     def _exchange(self) -> Exchange:
         told = (self.roster, self.keeper, self.heads, self.council.part)

@@ -14,6 +14,7 @@ from multicloud.errors import McError
 from multicloud.v1 import records_pb2
 from nodeagent.council.contract import Council
 from nodeagent.jobs.contract import Manifests, Sources, Working
+from nodeagent.jobs.datasets.making import Datasets
 from nodeagent.jobs.header import JOBS, Header, Headers
 from nodeagent.jobs.keeping import Keeping
 from nodeagent.jobs.ledger_service import LedgerService
@@ -51,6 +52,7 @@ class JobPlane:
     world: JobWorld
     near: Neighbours
     folder: Path
+    datasets: Datasets
     keeping: Keeping = field(init=False)
     headers: Headers = field(init=False)
     ending: Ending = field(init=False)
@@ -77,6 +79,7 @@ class JobPlane:
         part = self.near.sources_part
         return {
             "SourceService": [part.service] if part else [],
+            **self.datasets.services,
             "TaskService": [self.tasks],
             "LedgerService": [LedgerService(self.keeping, self.world.own)],
         }

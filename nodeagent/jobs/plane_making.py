@@ -10,11 +10,13 @@ from nodeagent.config.model import Config
 from nodeagent.core.chunk.keys import ClusterKey
 from nodeagent.council.part import CouncilPart
 from nodeagent.jobs.contract import Manifests, Results, Sources, Working, Written
+from nodeagent.jobs.datasets.making import Datasets
 from nodeagent.jobs.plane import JobPlane, Neighbours
 from nodeagent.jobs.plane_manifests import DeliveredManifests
 from nodeagent.jobs.plane_world import JobWorld
 from nodeagent.jobs.sources.making import sources_part
 from nodeagent.jobs.steward_safety import DeliveredSafety, Safety
+from nodeagent.upkeep.making import NodeUpkeep
 from nodeagent.wire.deliver import Deliverer
 
 
@@ -43,14 +45,19 @@ def job_plane(
     cluster_key: bytes | None,
     parts: JobParts,
     config: Callable[[], Config],
+    upkeep: NodeUpkeep,
 ) -> JobPlane:
     world = JobWorld(
         own, part.world.view, part.world.name_of, part.world.channel_to, part.volume_of
     )
     manifests: Manifests = KeylessManifests()
-    if cluster_key is not None:
-        key = ClusterKey(1, cluster_key)
-        manifests = DeliveredManifests(part.council, deliverer, world, {1: key}, folder)
+    keys = {1: ClusterKey(1, cluster_key)} if cluster_key is not None else {}
+    if keys:
+        manifests = DeliveredManifests(part.council, deliverer, world, keys, folder)
+    datasets = Datasets(
+        part.council, deliverer.ground, deliverer.client, deliverer.store, upkeep.members, keys
+    )
+    upkeep.also_named_by(datasets.roots)
     sources = sources_part(world, deliverer.ground.links, part.council, config)
     near = Neighbours(
         council=part.council,
@@ -61,4 +68,4 @@ def job_plane(
         safety=parts.safety or DeliveredSafety(deliverer, world),
         store=deliverer.store,
     )
-    return JobPlane(world, near, folder)
+    return JobPlane(world, near, folder, datasets)

@@ -19,7 +19,7 @@ from nodeagent.upkeep.contract import Settings, Telling
 from nodeagent.upkeep.doctor import Doctor
 from nodeagent.upkeep.fellows import ClusterMembers, EveryMember, WireFellows
 from nodeagent.upkeep.keys import KeyringKeys
-from nodeagent.upkeep.live_file import LiveFile, LiveFileWitness
+from nodeagent.upkeep.named import AllRoots, Namer
 from nodeagent.upkeep.upkeep import Neighbours, Upkeep
 from nodeagent.wire.plane import DataPlane
 
@@ -46,9 +46,9 @@ class NodeUpkeep:
         has_keys: bool,
     ) -> None:
         self._data, self._roster = data, roster
-        self._members = ClusterMembers(views, roster, views.measured)
+        self.members = ClusterMembers(views, roster, views.measured)
         self._fellows = WireFellows(roster.own.id, data.client)
-        self._roots = LiveFile(folder / LIVE)
+        self._roots = AllRoots(folder / LIVE)
         self._keys = KeyringKeys(FolderKeyring(folder / KEYRING) if has_keys else None)
 
         def damaged(count: int, lost: int) -> None:
@@ -60,10 +60,10 @@ class NodeUpkeep:
                 read=self._read,
                 on_damage=data.store.on_damage,
                 fellows=self._fellows,
-                members=self._members,
-                whereabouts=EveryMember(self._members),
+                members=self.members,
+                whereabouts=EveryMember(self.members),
                 roots=self._roots,
-                witness=LiveFileWitness(folder / LIVE),
+                witness=self._roots,
                 settings=settings,
                 busy=lambda: data.budget.used_bytes > 0,
                 telling=telling,
@@ -80,6 +80,10 @@ class NodeUpkeep:
             if store.volume == held.volume:
                 await store.verify(held.chunk_id)
 
+    def also_named_by(self, namer: Namer) -> None:
+        """What it names is live, too."""
+        self._roots.namers.append(namer)
+
     async def run(self) -> None:
         """Until it is cancelled."""
         await self.upkeep.run()
@@ -92,7 +96,7 @@ class NodeUpkeep:
                 self._roster.own.name, self.upkeep, store.healths, store.read, self._keys
             ),
             chunks=store,
-            members=self._members,
+            members=self.members,
             fellows=self._fellows,
             roots=self._roots,
             damages=self.upkeep.damages,

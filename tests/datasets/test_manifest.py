@@ -166,6 +166,15 @@ async def test_two_objects_never_become_one_file() -> None:
         await write([result(1, [(b"x", 0, b"1")]), result(2, [(b"x", 0, b"2")])])
 
 
+async def test_of_an_object_that_lacks_a_part_nothing_becomes_a_file() -> None:
+    results = [result(1, [(b"x", 0, b"1"), (b"y", 0, b"1")]), result(2, [(b"z", 0, b"2")])]
+    results[1].cut_short.add(path=b"x", reason="changed")
+    results[1].skipped.add(path=b"gone", reason="gone")
+    written, kept = await write(results)
+    assert list(read(kept)[1]) == [b"y", b"z"]
+    assert (written.head.files, written.head.bytes) == (2, 2)
+
+
 async def test_a_result_that_names_what_it_has_not_is_refused() -> None:
     beyond = result(1, [(b"x", 0, b"1")])
     beyond.files[0].size_bytes = 2

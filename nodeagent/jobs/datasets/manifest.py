@@ -5,7 +5,7 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,13 +55,17 @@ async def write_manifest(
     results: AsyncIterable[task_pb2.TaskResult],
     send: Send,
     scratch: Path,
+    *,
+    left_out: Iterable[bytes] = (),
 ) -> Written:
     """`results`: the chosen result of each task of a complete ledger; in the same order they make
-    the same manifest. `head` needs name, version, job, source and pipeline_toml. `scratch` is a
-    folder on disk for what is sorted: about 250 bytes a file, gone afterwards.
+    the same manifest. Objects that a result has skipped or cut short make no file, nor do those
+    `left_out`: the objects of tasks without a result. `head` needs name, version, job, source and
+    pipeline_toml. `scratch` is a folder on disk for what is sorted: about 250 bytes a file, gone
+    afterwards.
     """
     with TemporaryDirectory(prefix="manifest-", dir=scratch) as folder:
-        whole, file = await _sorted(head, results, Path(folder))
+        whole, file = await _sorted(head, results, left_out, Path(folder))
         size_bytes = file.stat().st_size
         chunks = [
             await send(
@@ -73,7 +77,10 @@ async def write_manifest(
 
 
 async def _sorted(
-    head: records_pb2.ManifestHead, results: AsyncIterable[task_pb2.TaskResult], folder: Path
+    head: records_pb2.ManifestHead,
+    results: AsyncIterable[task_pb2.TaskResult],
+    left_out: Iterable[bytes],
+    folder: Path,
 ) -> tuple[records_pb2.ManifestHead, Path]:
     sorting = await asyncio.to_thread(Sorting, folder / "sorting")
     try:
@@ -84,6 +91,8 @@ async def _sorted(
                 await asyncio.to_thread(sorting.add, batch)
                 batch = []
         await asyncio.to_thread(sorting.add, batch)
+        await asyncio.to_thread(sorting.leave_out, left_out)
+        await asyncio.to_thread(sorting.done)
         return await asyncio.to_thread(_spooled, head, sorting, folder / "manifest")
     finally:
         await asyncio.to_thread(sorting.close)

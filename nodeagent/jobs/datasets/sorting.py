@@ -23,7 +23,9 @@ CREATE TABLE chunk (
 CREATE TABLE part (
     path BLOB NOT NULL, at INTEGER, chunk INTEGER, start INTEGER, size INTEGER, blake3 BLOB,
     records INTEGER, origin BLOB, etag TEXT, modified INTEGER, mode INTEGER);
+CREATE TABLE gone (origin BLOB PRIMARY KEY);
 """
+_DROP = "DELETE FROM part WHERE origin IN (SELECT origin FROM gone)"
 _INSERT = "INSERT INTO part VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _SORTED = "SELECT * FROM part ORDER BY path, at, size"
 Row = tuple[Any, ...]
@@ -46,6 +48,16 @@ class Sorting:
             places = [self._place(chunk) for chunk in result.chunks]
             rows = [_row(result, file, places) for file in result.files]
             self._database.executemany(_INSERT, rows)
+            self.leave_out(skipped.path for skipped in (*result.skipped, *result.cut_short))
+
+    def leave_out(self, origins: Iterable[bytes]) -> None:
+        """Objects of which a part is missing: what there is of them makes no file."""
+        insert = "INSERT OR IGNORE INTO gone VALUES (?)"
+        self._database.executemany(insert, ((origin,) for origin in origins))
+
+    def done(self) -> None:
+        """All is added."""
+        self._database.execute(_DROP)
 
     def _place(self, chunk: task_pb2.SealedChunk) -> int:
         """Chunks count in the order in which they come; the same one comes once."""

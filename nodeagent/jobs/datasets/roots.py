@@ -1,0 +1,76 @@
+"""What the decided versions keep alive: chunks of their manifests, and the manifests themselves.
+
+A version that was removed keeps its chunks as long as it can be restored. Chunks of jobs that are
+not decided yet are held by the jobs' pins.
+"""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+
+from coordinator.policy import Policy
+from multicloud.v1 import records_pb2
+from nodeagent.jobs.datasets.reading import Reading
+from nodeagent.jobs.datasets.versions import VERSIONS, Versions
+from nodeagent.rpc.policies import policy_of
+from nodeagent.upkeep.contract import Live
+
+PROBE = "gc"  # A register that nobody sets: whether the council answers.
+REMEMBERED_MAX = 4096  # Versions whose chunks are kept in memory, 32 bytes each chunk.
+
+
+@dataclass(slots=True)
+class VersionRoots:
+    """Roots and Witness of the upkeep. Where anything cannot be read nothing is deleted."""
+
+    versions: Versions
+    reading: Reading
+    clock_unix_s: Callable[[], float] = time.time
+    _named: OrderedDict[bytes, tuple[bytes, ...]] = field(default_factory=OrderedDict)
+
+    async def read(self) -> Live | None:
+        as_of_unix_s = self.clock_unix_s()
+        # Of a node that the others do not reach the copy may be very old: it deletes nothing.
+        await self.versions.council.get(PROBE)
+        if not self.versions.council.list(VERSIONS):
+            return None  # So far nobody has named anything.
+        live: dict[bytes, Policy] = {}
+        for record in self.versions.all():
+            if self.versions.is_live(record):
+                policy = policy_of(record.policy)
+                for chunk_id in await self._chunks(record):
+                    live[chunk_id] = _stricter(live.get(chunk_id), policy)
+        return Live(live, as_of_unix_s)
+
+    async def names(self, chunk_ids: Collection[bytes]) -> tuple[Mapping[bytes, bool], float]:
+        """For the inspector: read anew, without what was remembered."""
+        as_of_unix_s = self.clock_unix_s()
+        await self.versions.council.get(PROBE)
+        asked, named = set(chunk_ids), set[bytes]()
+        for record in self.versions.all():
+            if self.versions.is_live(record):
+                named |= asked & {ref.id for ref in record.manifest}
+                manifest = await self.reading.manifest_of(record)
+                async for chunk in manifest.chunks():
+                    if chunk.id in asked:
+                        named.add(chunk.id)
+        return {chunk_id: chunk_id in named for chunk_id in asked}, as_of_unix_s
+
+    async def _chunks(self, record: records_pb2.VersionRecord) -> tuple[bytes, ...]:
+        """A version never changes, so its chunks are read once."""
+        which = b"".join(ref.id for ref in record.manifest)
+        found = self._named.get(which)
+        if found is None:
+            manifest = await self.reading.manifest_of(record)
+            listed = [chunk.id async for chunk in manifest.chunks()]
+            found = (*(ref.id for ref in record.manifest), *listed)
+            self._named[which] = found
+            if len(self._named) > REMEMBERED_MAX:
+                self._named.popitem(last=False)
+        return found
+
+
+def _stricter(one: Policy | None, other: Policy) -> Policy:
+    """Of two versions that share a chunk, the policy that asks for more copies."""
+    return one if one is not None and one.replicas >= other.replicas else other
