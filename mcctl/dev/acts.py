@@ -114,6 +114,12 @@ async def _placed(stage: Stage, *, explain: bool = False) -> admin_pb2.ExplainPl
 
 async def kill(stage: Stage) -> None:
     victim = stage.names[2]
+    await down(stage, victim)
+    await back(stage, victim)
+
+
+async def down(stage: Stage, victim: str) -> float:
+    """Killed, and known to be gone; when it was."""
     others = stage.others(victim)
     show.note(f"{victim} is killed, as a power cut does it:")
     begun_s = await stage.do("kill", node=victim)
@@ -129,6 +135,10 @@ async def kill(stage: Stage) -> None:
     (why,) = [c.reason for c in answer.candidates if c.node == victim]
     said = f"{', '.join(answer.targets)}; {victim} is not: {why}"
     stage.checks.add("chosen now", victim not in answer.targets and len(answer.targets) == 3, said)
+    return begun_s
+
+
+async def back(stage: Stage, victim: str) -> None:
     await stage.do("start", node=victim)
     took_s = await stage.all_well()
     stage.checks.add("start", True, f"all see it alive again after {took_s:.1f} s", took_s)

@@ -138,9 +138,7 @@ def heal(
 
 @app.command()
 def demo(
-    mib: Annotated[
-        int, typer.Option(min=1, help="Size of the data set, once there is data.")
-    ] = 1024,
+    mib: Annotated[int, typer.Option(min=1, help="Size of the training set.")] = 1024,
 ) -> int:
     """Show the whole thing, check each step, and leave nothing behind (DEMO_KEEP=1 leaves it)."""
     from mcctl.dev.demo import run

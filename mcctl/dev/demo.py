@@ -4,10 +4,7 @@
 """
 
 import asyncio
-import json
-import os
 import secrets
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +13,7 @@ from typing import Any
 from mcctl import show
 from mcctl.dev import acts, ask, intruder
 from mcctl.dev.commands import bring_up
+from mcctl.dev.demo_job import answered, jobs_are_served, working
 from mcctl.dev.folder import Folder, folder_of
 from mcctl.dev.layout import CLOUDS_DEFAULT, NODES_DEFAULT
 from mcctl.dev.processes import Known
@@ -44,7 +42,7 @@ async def run(env: Mapping[str, str], *, mib: int) -> int:
     checks.figure("start_s", took_s)
     owners = _owners(folder)
     try:
-        await _show(folder, described, checks)
+        await _show(folder, described, checks, mib)
     finally:
         if not keep:
             await ask.down(folder, show.note)
@@ -53,18 +51,21 @@ async def run(env: Mapping[str, str], *, mib: int) -> int:
     else:
         _nothing_left(checks, folder, described, owners)
     checks.figure("seconds", time.monotonic() - begun_s)
-    # Figures of bytes come with the issues that move data; `mib` is their size.
     value = {"ok": checks.ok, "figures": checks.figures, "checks": checks.done}
     show.emit(value, _screen(checks))
     return 0 if checks.ok else 1
 
 
-async def _show(folder: Folder, described: dict[str, Any], checks: Checks) -> None:
-    async with Client(Contexts().load(described["context"])) as client:
+async def _show(folder: Folder, described: dict[str, Any], checks: Checks, mib: int) -> None:
+    async with Client(Contexts().load(described["context"])) as client, working(mib) as work:
         stage = Stage(folder, described, client, checks)
+        served = await jobs_are_served(stage)
+        if not served:
+            show.note("Jobs are not served by these nodes yet: their part of the story is left out")
         for part in (
-            *(acts.members, acts.distances, acts.election, acts.kill, acts.freeze, acts.cut),
-            *(_strangers, _reload, _audit),
+            *(acts.members, acts.distances, acts.election),
+            *((work.ingest, work.lose) if served else (acts.kill,)),
+            *(acts.freeze, acts.cut, _strangers, _reload, _audit),
         ):
             try:
                 await part(stage)
@@ -116,23 +117,12 @@ async def _audit(stage: Stage) -> None:
     verdicts: list[dict[str, Any]] = []
     # The node that answers may still be redialling the one that has just come back.
     while code == EXIT_UNREACHABLE and time.monotonic() - begun_s < SEEN_S_MAX:
-        code, verdicts = await _mcctl("audit", "verify", "--context", stage.described["context"])
+        code, verdicts = await answered("audit", "verify", "--context", stage.described["context"])
     records = sum(verdict["records"] for verdict in verdicts)
     held = sum(bool(verdict["ok"]) for verdict in verdicts)
     ok = code == 0 and held == len(stage.names) and records > 0
     said = f"{held} of {len(stage.names)} logs are whole, {records} records"
     stage.checks.add("audit", ok, said)
-
-
-async def _mcctl(*words: str) -> tuple[int, Any]:
-    """A command as a user types it."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "mcctl", *words, "-o", "json", "-q"),
-        stdout=asyncio.subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": ask.python_path()},
-    )
-    out, _ = await process.communicate()
-    return process.returncode or 0, json.loads(out or b"[]")
 
 
 def _nothing_left(

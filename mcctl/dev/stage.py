@@ -36,7 +36,7 @@ class Checks:
         show.note(mark)
 
     def figure(self, name: str, value: float) -> None:
-        self.figures[name] = round(value, 3)
+        self.figures[name] = value if isinstance(value, bool) else round(value, 3)
 
     @property
     def ok(self) -> bool:
