@@ -5,14 +5,17 @@ Nothing is ever read ahead of what was asked, and no piece is read before there 
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from multicloud.dial import Connection
 from multicloud.errors import McError
 from multicloud.v1 import source_pb2, source_pb2_grpc, task_pb2
-from nodeagent.jobs.contract import SkippedObject, Source
+from nodeagent.jobs.contract import SkippedObject
+from nodeagent.jobs.sources.files import FileSource
 from nodeagent.jobs.sources.parts import PIECE_BYTES
+from nodeagent.jobs.sources.together import to_parts
 
 PING_S = 0.5  # The node takes silence of a few seconds for our end.
 HUNG_S = 20.0  # A disk that takes longer for a piece is not vouched for any more.
@@ -27,7 +30,7 @@ class Sending(Protocol):
     def room(self) -> asyncio.Semaphore: ...
     def piece_bytes(self) -> int: ...
     async def paced(self, size_bytes: int) -> None: ...
-    async def source(self, include: tuple[str, ...], exclude: tuple[str, ...]) -> Source: ...
+    async def source(self, include: tuple[str, ...], exclude: tuple[str, ...]) -> FileSource: ...
     def sent(self, size_bytes: int) -> None: ...
 
 
@@ -143,6 +146,9 @@ class Link:
         at, end = asked.range.offset_bytes, asked.range.offset_bytes + asked.range.size_bytes
         try:
             source = await self.sending.source((), ())
+            if asked.objects:
+                await self._answer_several(source, asked, running)
+                return
             while True:
                 size = min(self.sending.piece_bytes(), PIECE_BYTES, end - at)
                 await self.sending.paced(size)
@@ -158,14 +164,30 @@ class Link:
             self._fail(number, error.reason, error.message)
 
     async def _piece(
-        self, source: Source, wanted: task_pb2.TaskInput, at: int, size: int, running: _Running
+        self, source: FileSource, wanted: task_pb2.TaskInput, at: int, size: int, running: _Running
     ) -> bytes:
         """With room taken for it, where it has a size; whoever sends it gives that back."""
+        async with self._held(size, running):
+            return await source.read(wanted, at, size)
+
+    async def _answer_several(
+        self, source: FileSource, asked: source_pb2.ReadAsked, running: _Running
+    ) -> None:
+        size = sum(one.range.size_bytes for one in asked.objects)
+        await self.sending.paced(size)
+        async with self._held(size, running):
+            found = await source.read_several(asked.objects)
+        answer = source_pb2.ReadAnswer(request=asked.request, last=True, parts=to_parts(found))
+        self._say(answer=answer, held_bytes=size)
+
+    @asynccontextmanager
+    async def _held(self, size: int, running: _Running) -> AsyncIterator[None]:
+        """Room is taken for what has a size, and kept when it was read."""
         if size:
             await self.sending.room.acquire()
         try:
             running.reading_since_s = asyncio.get_running_loop().time()
-            return await source.read(wanted, at, size)
+            yield
         except BaseException:
             if size:
                 self.sending.room.release()

@@ -20,7 +20,6 @@ from mcctl.sources.pace import Pace
 from multicloud.client import Client
 from multicloud.errors import McError, Retry
 from multicloud.v1 import source_pb2
-from nodeagent.jobs.contract import Source
 from nodeagent.jobs.sources.files import FileSource
 from nodeagent.jobs.sources.parts import PIECE_BYTES
 from nodeagent.jobs.sources.uris import LAPTOP, file_uri, parse
@@ -88,7 +87,7 @@ class Serving:
     def sent(self, size_bytes: int) -> None:
         self.bytes_sent += size_bytes
 
-    async def source(self, include: tuple[str, ...], exclude: tuple[str, ...]) -> Source:
+    async def source(self, include: tuple[str, ...], exclude: tuple[str, ...]) -> FileSource:
         key = (include, exclude)
         if key not in self._sources:
             opened = await FileSource.opened(self.path, self.threads, include, exclude)

@@ -152,12 +152,17 @@ class ReadSourceRequest(_message.Message):
     PATH_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     RANGE_FIELD_NUMBER: _builtins.int
+    OBJECTS_FIELD_NUMBER: _builtins.int
     path: _builtins.bytes
     etag: _builtins.str
     @_builtins.property
     def source(self) -> Global___SourceRef: ...
     @_builtins.property
     def range(self) -> _common_pb2.ByteRange: ...
+    @_builtins.property
+    def objects(self) -> _containers.RepeatedCompositeFieldContainer[_task_pb2.TaskInput]:
+        """Instead of the three above: several small reads."""
+
     def __init__(
         self,
         *,
@@ -165,10 +170,11 @@ class ReadSourceRequest(_message.Message):
         path: _builtins.bytes = ...,
         etag: _builtins.str = ...,
         range: _common_pb2.ByteRange | None = ...,
+        objects: _abc.Iterable[_task_pb2.TaskInput] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["range", b"range", "source", b"source"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "path", b"path", "range", b"range", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "objects", b"objects", "path", b"path", "range", b"range", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -181,6 +187,7 @@ class ReadSourceResponse(_message.Message):
     DATA_FIELD_NUMBER: _builtins.int
     SKIPPED_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
+    PARTS_FIELD_NUMBER: _builtins.int
     data: _builtins.bytes
     """In order, in pieces."""
     message: _builtins.str
@@ -188,20 +195,53 @@ class ReadSourceResponse(_message.Message):
     def skipped(self) -> _task_pb2.SkippedObject:
         """Instead of data: why it cannot be had."""
 
+    @_builtins.property
+    def parts(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReadPart]:
+        """Of several small reads, in their order."""
+
     def __init__(
         self,
         *,
         data: _builtins.bytes = ...,
         skipped: _task_pb2.SkippedObject | None = ...,
         message: _builtins.str = ...,
+        parts: _abc.Iterable[Global___ReadPart] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["skipped", b"skipped"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "message", b"message", "skipped", b"skipped"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "message", b"message", "parts", b"parts", "skipped", b"skipped"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReadSourceResponse: _TypeAlias = ReadSourceResponse  # noqa: Y015
+
+@_typing.final
+class ReadPart(_message.Message):
+    """ReadPart is what one of several small reads gave."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATA_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    data: _builtins.bytes
+    reason: _builtins.str
+    """Instead of data: why that object is skipped."""
+    message: _builtins.str
+    def __init__(
+        self,
+        *,
+        data: _builtins.bytes = ...,
+        reason: _builtins.str = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "message", b"message", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReadPart: _TypeAlias = ReadPart  # noqa: Y015
 
 @_typing.final
 class ServeSourceRequest(_message.Message):
@@ -275,6 +315,7 @@ class ReadAnswer(_message.Message):
     ETAG_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
+    PARTS_FIELD_NUMBER: _builtins.int
     request: _builtins.int
     data: _builtins.bytes
     last: _builtins.bool
@@ -282,6 +323,10 @@ class ReadAnswer(_message.Message):
     reason: _builtins.str
     """When it could not be read."""
     message: _builtins.str
+    @_builtins.property
+    def parts(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReadPart]:
+        """Of several small reads, in their order."""
+
     def __init__(
         self,
         *,
@@ -291,10 +336,11 @@ class ReadAnswer(_message.Message):
         etag: _builtins.str = ...,
         reason: _builtins.str = ...,
         message: _builtins.str = ...,
+        parts: _abc.Iterable[Global___ReadPart] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "etag", b"etag", "last", b"last", "message", b"message", "reason", b"reason", "request", b"request"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "etag", b"etag", "last", b"last", "message", b"message", "parts", b"parts", "reason", b"reason", "request", b"request"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -369,11 +415,16 @@ class ReadAsked(_message.Message):
     PATH_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     RANGE_FIELD_NUMBER: _builtins.int
+    OBJECTS_FIELD_NUMBER: _builtins.int
     request: _builtins.int
     path: _builtins.bytes
     etag: _builtins.str
     @_builtins.property
     def range(self) -> _common_pb2.ByteRange: ...
+    @_builtins.property
+    def objects(self) -> _containers.RepeatedCompositeFieldContainer[_task_pb2.TaskInput]:
+        """Instead of the three above: several small reads."""
+
     def __init__(
         self,
         *,
@@ -381,10 +432,11 @@ class ReadAsked(_message.Message):
         path: _builtins.bytes = ...,
         etag: _builtins.str = ...,
         range: _common_pb2.ByteRange | None = ...,
+        objects: _abc.Iterable[_task_pb2.TaskInput] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["range", b"range"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "path", b"path", "range", b"range", "request", b"request"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "objects", b"objects", "path", b"path", "range", b"range", "request", b"request"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -3,10 +3,13 @@
 import asyncio
 import random
 import string
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from identity.records import trust_json
 from multicloud.client import Client
@@ -14,7 +17,7 @@ from multicloud.context import Context, Endpoint
 from multicloud.errors import McError
 from multicloud.v1 import job_pb2, records_pb2, task_pb2
 from nodeagent.council.contract import Council
-from nodeagent.jobs.contract import Source
+from nodeagent.jobs.contract import SkippedObject, Source
 from nodeagent.jobs.sources.making import SourcesPart
 from nodeagent.jobs.sources.opening import NodeSources
 from nodeagent.jobs.sources.streams import Laptops
@@ -109,3 +112,28 @@ async def eventually(source: Source, within_s: float = 15.0) -> list[task_pb2.Li
                 if error.reason != "SOURCE_AWAY":
                     raise
             await asyncio.sleep(0.05)
+
+
+async def away(reading: Coroutine[Any, Any, bytes]) -> None:
+    """It fails because its source went away, not otherwise."""
+    with pytest.raises(McError) as caught:
+        await reading
+    assert caught.value.reason == "SOURCE_AWAY"
+
+
+async def outcome(reading: Coroutine[Any, Any, bytes]) -> bytes | str:
+    try:
+        return await reading
+    except SkippedObject as skipped:
+        return skipped.why
+
+
+async def same(source: Source, folder: Path) -> None:
+    """It lists and gives every byte of a folder."""
+    found = await objects(source, 2)
+    assert sorted(one.path.decode() for one in found) == sorted(
+        str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()
+    )
+    for one in found:
+        data = await whole(source, one)
+        assert data == (folder / one.path.decode()).read_bytes()

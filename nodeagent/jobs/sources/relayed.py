@@ -26,6 +26,7 @@ class LaptopSource:
     links: Links
     own: OwnSources
     ref: source_pb2.SourceRef
+    _here: Source | None = None
     _via: RemoteSource | None = None
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     _asked_s: float = float("-inf")
@@ -43,7 +44,9 @@ class LaptopSource:
         """By the own stream, else by the node that did it last, else by whoever says it can."""
         if self.own.has(self.ref):
             try:
-                return await work(await self.own.open(self.ref))
+                if self._here is None:
+                    self._here = await self.own.open(self.ref)
+                return await work(self._here)
             except McError as error:
                 if error.reason != "SOURCE_AWAY":
                     raise

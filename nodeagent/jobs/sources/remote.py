@@ -1,6 +1,8 @@
 """A source that another node reads: its own folder, or a laptop's over a stream that it has."""
 
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import grpc
 
@@ -8,12 +10,14 @@ from multicloud.errors import McError
 from multicloud.status import decode
 from multicloud.v1 import common_pb2, source_pb2, source_pb2_grpc, task_pb2
 from nodeagent.jobs.sources.parts import OUT_OF_REACH, in_parts, told
+from nodeagent.jobs.sources.together import SMALL_BYTES, Found, Together, from_parts
 from nodeagent.jobs.sources.world import World
 from nodeagent.wire.ground import Links
 
 FIND_S = 5.0
 PAGE_S = 60.0
 PART_S = 120.0
+CALLS_AT_ONCE = 16  # Of parts: a connection has room for 64 calls of everybody's.
 
 
 @dataclass(slots=True)
@@ -24,6 +28,11 @@ class RemoteSource:
     links: Links
     node: str
     ref: source_pb2.SourceRef
+    _together: Together = field(init=False)
+    _room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CALLS_AT_ONCE))
+
+    def __post_init__(self) -> None:
+        self._together = Together(self._several)
 
     async def find(self) -> source_pb2.FindSourceResponse:
         """Whether it can read it. Raises what that node has against it."""
@@ -48,6 +57,8 @@ class RemoteSource:
         async def part(offset_bytes: int, size_bytes: int) -> bytes:
             return await self._part(asked, offset_bytes, size_bytes)
 
+        if size_bytes <= SMALL_BYTES:
+            return await self._together.read(asked, offset_bytes, size_bytes)
         return await in_parts(part, offset_bytes, size_bytes)
 
     async def _part(self, asked: task_pb2.TaskInput, offset_bytes: int, size_bytes: int) -> bytes:
@@ -57,16 +68,17 @@ class RemoteSource:
         )
         pieces: list[bytes] = []
         try:
-            with self.links.stream(self.node) as lane:
-                call = _stub(lane.channel).ReadSource(request, timeout=PART_S)
-                try:
-                    async for answer in call:
-                        if answer.HasField("skipped"):
-                            raise told(asked.path, answer.skipped.reason, answer.message)
-                        lane.moved(len(answer.data))
-                        pieces.append(answer.data)
-                finally:
-                    call.cancel()
+            async with self._room:
+                with self.links.stream(self.node) as lane:
+                    call = _stub(lane.channel).ReadSource(request, timeout=PART_S)
+                    try:
+                        async for answer in call:
+                            if answer.HasField("skipped"):
+                                raise told(asked.path, answer.skipped.reason, answer.message)
+                            lane.moved(len(answer.data))
+                            pieces.append(answer.data)
+                    finally:
+                        call.cancel()
         except (grpc.aio.AioRpcError, McError) as error:
             raise self._named(error) from error
         data = b"".join(pieces)
@@ -74,6 +86,22 @@ class RemoteSource:
             said = f"{self.world.name_of(self.node)} sent {len(data)} bytes instead of {size_bytes}"
             raise McError("INTERNAL", said)
         return data
+
+    async def _several(self, wanted: Sequence[task_pb2.TaskInput]) -> Sequence[Found]:
+        request = source_pb2.ReadSourceRequest(source=self.ref, objects=wanted)
+        parts: list[source_pb2.ReadPart] = []
+        try:
+            with self.links.stream(self.node) as lane:
+                call = _stub(lane.channel).ReadSource(request, timeout=PART_S)
+                try:
+                    async for answer in call:
+                        parts += answer.parts
+                finally:
+                    call.cancel()
+                lane.moved(sum(len(part.data) for part in parts))
+        except (grpc.aio.AioRpcError, McError) as error:
+            raise self._named(error) from error
+        return from_parts(wanted, parts)
 
     async def close(self) -> None:
         """The other node forgets it by itself."""

@@ -6,10 +6,12 @@ A stream is bounded by what is asked: whoever answers with more is cut off.
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from multicloud.errors import McError
 from multicloud.v1 import common_pb2, source_pb2, task_pb2
 from nodeagent.jobs.sources.parts import told
+from nodeagent.jobs.sources.together import Found, from_parts
 
 ASKED_AT_ONCE = 8  # On one stream; each is a part at most.
 
@@ -20,12 +22,14 @@ class _Asked:
     path: bytes = b""
     data: bytearray = field(default_factory=bytearray)
     heard: bool = True
+    several: Sequence[task_pb2.TaskInput] = ()
     listing: "asyncio.Future[task_pb2.ListingPage] | None" = None
     reading: "asyncio.Future[bytes] | None" = None
+    parting: "asyncio.Future[Sequence[Found]] | None" = None
 
     @property
-    def future(self) -> "asyncio.Future[bytes] | asyncio.Future[task_pb2.ListingPage]":
-        found = self.reading or self.listing
+    def future(self) -> "asyncio.Future[Any]":
+        found = self.reading or self.listing or self.parting
         assert found is not None
         return found
 
@@ -77,6 +81,15 @@ class LaptopStream:
             await self._answered(number, _Asked(size_bytes, path, reading=future), said)
         return future.result()
 
+    async def read_several(self, wanted: Sequence[task_pb2.TaskInput]) -> Sequence[Found]:
+        future: asyncio.Future[Sequence[Found]] = asyncio.get_running_loop().create_future()
+        async with self._room:
+            number = self._number()
+            asked = source_pb2.ReadAsked(request=number, objects=wanted)
+            said = source_pb2.ServeSourceResponse(read=asked)
+            await self._answered(number, _Asked(0, several=wanted, parting=future), said)
+        return future.result()
+
     def _number(self) -> int:
         self._last += 1
         return self._last
@@ -116,12 +129,16 @@ class LaptopStream:
 
     def _heard_read(self, answer: source_pb2.ReadAnswer) -> None:
         asked = self._asked.get(answer.request)
-        if asked is None or asked.reading is None:
+        if asked is None or asked.listing is not None:
             self._refuse_unknown(answer.request)
             return
         asked.heard = True
         if answer.reason:
             asked.fail(told(asked.path, answer.reason, answer.message))
+            return
+        if asked.reading is None:
+            if answer.last and not asked.future.done():
+                asked.future.set_result(from_parts(asked.several, answer.parts))
             return
         if len(asked.data) + len(answer.data) > asked.size_bytes:
             raise McError("BAD_REQUEST", f"more came of {asked.path!r} than was asked for")

@@ -1,13 +1,9 @@
-"""Folders of nodes and of laptops, read by real nodes over mTLS: directly, through each other, and
-when somebody goes in the middle of it.
+"""Laptops as sources, read by real nodes over mTLS: directly, through each other, and when somebody
+goes in the middle of it.
 """
 
 import asyncio
-import os
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
 
 import grpc
 import pytest
@@ -17,140 +13,26 @@ from multicloud.client import Client
 from multicloud.errors import McError
 from multicloud.status import decode
 from multicloud.v1 import source_pb2, source_pb2_grpc, task_pb2
-from nodeagent.jobs.contract import CHANGED, GONE, LINK, SkippedObject
+from nodeagent.jobs.contract import CHANGED, GONE, SkippedObject
 from nodeagent.jobs.sources.relayed import LaptopSource
-from nodeagent.jobs.sources.uris import file_uri, parse
+from nodeagent.jobs.sources.together import SMALL_BYTES
 from nodeagent.rpc.access import AUDITOR, OPERATOR, SUBMITTER
-from tests.sources.ground import Site, eventually, laptop, objects, submitted, whole
+from tests.sources.ground import (
+    Site,
+    away,
+    eventually,
+    laptop,
+    objects,
+    outcome,
+    same,
+    submitted,
+    whole,
+)
 from tests.sources.test_files import tree
-from tests.support.meeting import meeting
-from tests.support.nodes import channel, refused, until
+from tests.support.nodes import channel, until
 from tests.support.people import CLUSTER, People
 
-JOB = "j" * 20
 ADA = f"spiffe://{CLUSTER}/operator/ada"
-
-
-@pytest.fixture(scope="module")
-def people(tmp_path_factory: pytest.TempPathFactory) -> People:
-    return People(tmp_path_factory.mktemp("authority"))
-
-
-@pytest.fixture(scope="module")
-async def trio(
-    people: People, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[list[Site]]:
-    async with AsyncExitStack() as stack:
-        nodes = await meeting(stack, people, tmp_path_factory.mktemp("trio"), 3)
-        sites = [Site(node) for node in nodes]
-        ids = {site.id for site in sites}
-        await until(lambda: all(ids <= s.running.node.view().members.keys() for s in sites), 30)
-        yield sites
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    (tmp_path / "set" / "b").mkdir(parents=True)
-    (tmp_path / "set" / "big").write_bytes(os.urandom(9 << 20))
-    (tmp_path / "set" / "b" / "small").write_bytes(b"small")
-    (tmp_path / "set" / "empty").touch()
-    return tmp_path / "set"
-
-
-async def away(reading: Coroutine[Any, Any, bytes]) -> None:
-    """It fails because its source went away, not otherwise."""
-    with pytest.raises(McError) as caught:
-        await reading
-    assert caught.value.reason == "SOURCE_AWAY"
-
-
-async def same(source: object, folder: Path) -> None:
-    """It lists and gives every byte of a folder."""
-    found = await objects(source, 2)  # type: ignore[arg-type]
-    assert sorted(one.path.decode() for one in found) == sorted(
-        str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()
-    )
-    for one in found:
-        data = await whole(source, one)  # type: ignore[arg-type]
-        assert data == (folder / one.path.decode()).read_bytes()
-
-
-# --- folders of nodes
-
-
-@pytest.fixture
-async def shared(trio: list[Site], folder: Path) -> Site:
-    await trio[0].allow(folder.parent)
-    return trio[0]
-
-
-async def test_a_folder_of_a_node_is_read_by_itself_and_by_every_other_node(
-    trio: list[Site], shared: Site, folder: Path
-) -> None:
-    for host in ("node-1", shared.id):
-        for site in trio:
-            source = await site.sources.open(JOB, f"node://{host}{folder}")
-            await same(source, folder)
-            await source.close()
-    uri = f"node://node-1{folder}"
-    assert [site.sources.nearness(JOB, uri, shared.id) for site in trio] == [0.0] * 3
-    assert trio[1].sources.nearness(JOB, uri, trio[1].id) > 0
-
-
-async def test_globs_and_odd_names_and_reasons_cross_the_wire(
-    trio: list[Site], shared: Site, folder: Path
-) -> None:
-    odd = b"\xff odd\n"
-    Path(os.fsdecode(os.fsencode(folder) + b"/" + odd)).write_bytes(odd)
-    (folder / "leak").symlink_to("/etc/passwd")
-    uri = f"node://node-1{folder}"
-    source = await trio[1].sources.open(JOB, uri, exclude=["big", "b/"])
-    found = await objects(source, 1)
-    assert [one.path for one in found] == [b"empty", odd]
-    assert await whole(source, found[1]) == odd
-    page = await source.page("", 100)
-    assert [(one.path, one.reason) for one in page.skipped] == [(b"leak", LINK)]
-    (folder / "empty").write_text("no more")
-    Path(os.fsdecode(os.fsencode(folder) + b"/" + odd)).unlink()
-    for one, why in zip(found, (CHANGED, GONE), strict=True):
-        with pytest.raises(SkippedObject) as caught:
-            await whole(source, one)
-        assert (caught.value.path, caught.value.why) == (one.path, why)
-
-
-async def test_only_what_is_beneath_a_root_is_read_whoever_asks(
-    trio: list[Site], shared: Site, folder: Path, people: People
-) -> None:
-    (folder / "out").symlink_to("/etc")
-    for path, reason in {
-        "/etc": "NOT_ALLOWED",
-        f"{folder.parent}x": "NOT_ALLOWED",
-        f"{folder}/../../../etc": "BAD_REQUEST",
-        f"{folder}/%2e%2e/%2e%2e/%2e%2e/etc": "BAD_REQUEST",
-    }.items():
-        for site in trio[:2]:
-            with pytest.raises(McError) as caught:
-                await site.sources.open(JOB, f"node://node-1{path}")
-            assert caught.value.reason == reason
-    with pytest.raises(McError) as caught:
-        await objects(await trio[1].sources.open(JOB, f"node://node-1{folder}/out"))
-    assert caught.value.reason == "SOURCE_AWAY"
-    with pytest.raises(McError) as caught:
-        await trio[0].sources.open(JOB, "node://nobody/data")
-    assert caught.value.reason == "NODE_UNKNOWN"
-    ref = source_pb2.SourceRef(job=JOB, source=f"node://node-1{folder}")
-    async with channel(shared.running, people.operator("ada", OPERATOR)) as opened:
-        stub = source_pb2_grpc.SourceServiceStub(opened)
-        request = source_pb2.ListSourceRequest(source=ref, objects_max=10)
-        assert (await refused(stub.ListSource(request, timeout=5))).reason == "NOT_ALLOWED"
-    source = await trio[1].sources.open(JOB, f"node://node-1{folder}")
-    await shared.allow()
-    with pytest.raises(McError) as caught:
-        await source.page("", 10)
-    assert caught.value.reason == "NOT_ALLOWED"
-
-
-# --- laptops
 
 
 async def test_a_laptop_is_read_by_every_node_and_its_job_waits_while_it_is_away(
@@ -260,6 +142,38 @@ async def test_a_read_that_is_given_up_is_given_up_on_the_laptop_too(
         assert serving.bytes_sent - sent < 4 << 20
 
 
+async def test_many_small_files_go_together_each_with_its_bytes_or_its_reason(
+    trio: list[Site], folder: Path, people: People
+) -> None:
+    for number in range(600):
+        (folder / "b" / f"{number:03}").write_bytes(b"%d" % number * (number % 7) * 1000)
+    await trio[0].allow(folder.parent)
+    uri = local_uri(folder)
+    job = await submitted(trio[0], ADA, uri)
+    async with laptop(people, "ada", SUBMITTER, trio[:1]) as met, OneNode(met.context) as client:
+        async with serve(client, job, folder) as serving:
+            await until(lambda: serving.nodes)
+            sources = [await trio[n].sources.open(job, uri) for n in (0, 1)]
+            sources.append(await trio[2].sources.open(job, f"node://node-1{folder}"))
+            found = [one for one in await eventually(sources[0]) if one.path.startswith(b"b/")]
+            assert len(found) == 601
+            (folder / "b" / "007").unlink()
+            (folder / "b" / "008").write_bytes(b"other")
+            for source in sources:
+                async with asyncio.TaskGroup() as group:
+                    reads = [group.create_task(outcome(whole(source, one))) for one in found]
+                    await asyncio.sleep(0)  # They have begun.
+                    reads[3].cancel()  # Whoever sends for others may go.
+                    reads[0].cancel()
+                for place, (one, read) in enumerate(zip(found, reads, strict=True)):
+                    if place in (0, 3):
+                        assert read.cancelled()
+                    elif place in (7, 8):
+                        assert read.result() == (GONE if place == 7 else CHANGED)
+                    else:
+                        assert read.result() == (folder / one.path.decode()).read_bytes()
+
+
 async def test_bwlimit_holds_over_all_streams_together(
     trio: list[Site], folder: Path, people: People
 ) -> None:
@@ -315,10 +229,13 @@ async def test_a_laptop_that_says_more_than_it_was_asked_is_cut_off(
     uri = local_uri(folder)
     job = await submitted(trio[0], ADA, uri)
     hello = source_pb2.ServeSourceRequest(hello=source_pb2.SourceHello(job=job, source=uri))
+    part = source_pb2.ReadPart(data=b"x")
     lies = (
         (source_pb2.ReadAnswer(request=7, data=b"x"), "never asked"),
-        (source_pb2.ReadAnswer(request=1, data=b"xxx"), "more came"),
+        (source_pb2.ReadAnswer(request=1, data=b"x" * (SMALL_BYTES + 2)), "more came"),
         (source_pb2.ReadAnswer(request=1, data=b"x", last=True), "less came"),
+        (source_pb2.ReadAnswer(request=1, parts=[part, part], last=True), "objects came"),
+        (source_pb2.ReadAnswer(request=1, parts=[part], last=True), "were asked for"),
     )
     async with channel(trio[0].running, people.operator("ada", SUBMITTER)) as opened:
         stub = source_pb2_grpc.SourceServiceStub(opened)
@@ -327,11 +244,12 @@ async def test_a_laptop_that_says_more_than_it_was_asked_is_cut_off(
             await call.write(hello)
             await call.read()  # It is let in.
             source = await trio[0].sources.own.open(source_pb2.SourceRef(job=job, source=uri))
-            asked = task_pb2.TaskInput(path=b"x", etag="e", size_bytes=2)
+            size = SMALL_BYTES + 1 if not lie.parts else 2
+            asked = task_pb2.TaskInput(path=b"x", etag="e", size_bytes=size)
             async with asyncio.TaskGroup() as group:
-                group.create_task(away(source.read(asked, 0, 2)))
+                group.create_task(away(source.read(asked, 0, size)))
                 answer = await call.read()
-                assert answer.read.path == b"x"
+                assert b"x" in (answer.read.path, *(one.path for one in answer.read.objects))
                 await call.write(source_pb2.ServeSourceRequest(answer=lie))
             with pytest.raises(grpc.aio.AioRpcError) as ended:
                 await call.read()
@@ -345,22 +263,3 @@ async def test_a_laptop_that_says_more_than_it_was_asked_is_cut_off(
         call = source_pb2_grpc.SourceServiceStub(opened).ServeSource(timeout=20)
         with pytest.raises(grpc.aio.AioRpcError, match="may not call"):
             await call.read()
-
-
-def test_names_of_sources_are_read_as_they_are_written() -> None:
-    for path in (b"/a/b", b"/\xff\n %?#", "/ä".encode(), b"/a b"):
-        name = parse(file_uri("host", path))
-        assert (name.host, name.path) == ("host", path)
-        assert parse(name.uri) == name
-    for uri, reason in {
-        "s3://bucket/x": "UNSUPPORTED",
-        "data": "UNSUPPORTED",
-        "node://name": "BAD_REQUEST",
-        "node:///x": "BAD_REQUEST",
-        "file://host/a/../b": "BAD_REQUEST",
-        "file://host/%00": "BAD_REQUEST",
-        "file://[x/y": "BAD_REQUEST",
-    }.items():
-        with pytest.raises(McError) as caught:
-            parse(uri)
-        assert caught.value.reason == reason, uri
