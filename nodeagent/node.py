@@ -24,8 +24,7 @@ from nodeagent.config.live import LiveConfig
 from nodeagent.core.bucket import Buckets
 from nodeagent.council.making import NodeCouncil
 from nodeagent.driver import Driver, settings_of
-from nodeagent.jobs.plane import JobPlane
-from nodeagent.jobs.plane_making import JobParts, job_plane
+from nodeagent.jobs.plane_making import JobParts, NodeJobs
 from nodeagent.ops.audit import AuditLog
 from nodeagent.ops.audit_heads import HeadStore
 from nodeagent.ops.decisions import Decisions
@@ -115,7 +114,7 @@ class Node:
         self.driver = Driver(self.body, settings_of(config.watch), rng or Random(), typical)
         self.deliverer, self.upkeep = self._deliverer(store), self._upkeep(watcher)
         self.council = self._council(watcher)
-        self.jobs = self._jobs(job_parts or JobParts())
+        self.jobs = NodeJobs(self, job_parts or JobParts())
         self.removals = self.council.removals(self.decisions, self.driver.post, self._end_removed)
         for node_id in config.dev.peers:
             self.roster.peer(node_id)
@@ -167,11 +166,6 @@ class Node:
     def _council(self, watcher: Watcher) -> NodeCouncil:
         known = (self.body, self.roster, self.peers, self.view, self._api_address)
         return NodeCouncil(lambda: self.live.current, *known, lambda: self.greeter.hurry(), watcher)
-
-    def _jobs(self, parts: JobParts) -> JobPlane:
-        known = (self.roster.own.id, self.deliverer, self.folder.path, self.identity.cluster_key)
-        part, upkeep = self.council.part, self.upkeep
-        return job_plane(part, *known, parts, lambda: self.live.current, upkeep)
 
     def _exchange(self) -> Exchange:
         told = (self.roster, self.keeper, self.heads, self.council.part)

@@ -46,6 +46,7 @@ class JobHeader(_message.Message):
     TRACE_ID_FIELD_NUMBER: _builtins.int
     TRACEPARENT_FIELD_NUMBER: _builtins.int
     RETRIED_EPOCH_FIELD_NUMBER: _builtins.int
+    PLANNED_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     request_id: _builtins.str
     request_digest: _builtins.bytes
@@ -73,6 +74,10 @@ class JobHeader(_message.Message):
     def outcome(self) -> Global___JobOutcome:
         """Absent while the job is undecided."""
 
+    @_builtins.property
+    def planned(self) -> _job_pb2.Cost:
+        """As far as it could be told at submit."""
+
     def __init__(
         self,
         *,
@@ -92,10 +97,11 @@ class JobHeader(_message.Message):
         trace_id: _builtins.str = ...,
         traceparent: _builtins.str = ...,
         retried_epoch: _builtins.int = ...,
+        planned: _job_pb2.Cost | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome", "spec", b"spec"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome", "planned", b"planned", "spec", b"spec"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_unix_ms", b"created_unix_ms", "epoch", b"epoch", "id", b"id", "keepers", b"keepers", "key_id", b"key_id", "outcome", b"outcome", "paused", b"paused", "request_digest", b"request_digest", "request_id", b"request_id", "retried_epoch", b"retried_epoch", "spec", b"spec", "steward", b"steward", "submitter", b"submitter", "trace_id", b"trace_id", "traceparent", b"traceparent", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_unix_ms", b"created_unix_ms", "epoch", b"epoch", "id", b"id", "keepers", b"keepers", "key_id", b"key_id", "outcome", b"outcome", "paused", b"paused", "planned", b"planned", "request_digest", b"request_digest", "request_id", b"request_id", "retried_epoch", b"retried_epoch", "spec", b"spec", "steward", b"steward", "submitter", b"submitter", "trace_id", b"trace_id", "traceparent", b"traceparent", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

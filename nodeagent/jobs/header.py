@@ -62,31 +62,39 @@ class Headers:
             raise McError("NOT_FOUND", f"there is no job {job}", next="`mcctl jobs` lists them")
         return _read(register)
 
+    async def earlier(self, request_id: str, digest: bytes) -> Header | None:
+        """The job that a request has made; REQUEST_ID_REUSED when it was another request."""
+        if not request_id:
+            return None
+        claimed = (await self.council.get(_request_key(request_id))).value
+        if not claimed:
+            return None
+        job = _same_request(request_id, claimed, digest)
+        register = await self.council.get(JOBS + job)
+        return _read(register) if register.version else None
+
     async def create(self, header: records_pb2.JobHeader) -> Header:
         """A new job, or the one that the same request made before."""
-        wanted = header.SerializeToString()
         if header.request_id:
             earlier = await self._claimed(header)
             if earlier is not None:
                 return earlier
+        wanted = header.SerializeToString()
         made = await self.council.compare_and_set(JOBS + header.id, 0, wanted, uuid4().hex)
         return Header(records_pb2.JobHeader.FromString(made.value), made.version)
 
     async def _claimed(self, header: records_pb2.JobHeader) -> Header | None:
         """The request's id belongs to one job for ever. None: to this one."""
-        key = REQUESTS + blake3(header.request_id.encode()).hexdigest(16)
+        key = _request_key(header.request_id)
         claim = header.id.encode() + b" " + header.request_digest
         found = await self.council.compare_and_set(key, 0, claim, f"claim-{header.id}")
         if found.changed:
             return None
-        job, _, digest = found.value.partition(b" ")
-        if digest != header.request_digest:
-            said = f"the request id {header.request_id!r} made job {job.decode()}, another one"
-            raise McError("REQUEST_ID_REUSED", said, facts={"job": job.decode()})
-        register = await self.council.get(JOBS + job.decode())
+        job = _same_request(header.request_id, found.value, header.request_digest)
+        register = await self.council.get(JOBS + job)
         if register.version:
             return _read(register)
-        header.id = job.decode()  # Whoever claimed it died before it made the job: we make it.
+        header.id = job  # Whoever claimed it died before it made the job: we make it.
         return None
 
     async def change(
@@ -106,6 +114,19 @@ class Headers:
             )
             if decided.changed:
                 return Header(value, decided.version)
+
+
+def _request_key(request_id: str) -> str:
+    return REQUESTS + blake3(request_id.encode()).hexdigest(16)
+
+
+def _same_request(request_id: str, claimed: bytes, digest: bytes) -> str:
+    """The job that has claimed the id."""
+    job, _, known = claimed.partition(b" ")
+    if known != digest:
+        said = f"the request id {request_id!r} made job {job.decode()}, another one"
+        raise McError("REQUEST_ID_REUSED", said, facts={"job": job.decode()})
+    return job.decode()
 
 
 def _read(register: Register) -> Header:

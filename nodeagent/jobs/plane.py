@@ -101,11 +101,14 @@ class JobPlane:
     async def _follow_headers(self) -> None:
         async for register in self.near.council.watch(JOBS):
             value = records_pb2.JobHeader.FromString(register.value)
-            header = Header(value, register.version)
-            old = self.known.get(header.id)
-            if old is None or old.version < header.version:
-                self.known[header.id] = header
-                self._suit(header)
+            self.learn(Header(value, register.version))
+
+    def learn(self, header: Header) -> None:
+        """Of the copy, or of whoever has just decided it here."""
+        old = self.known.get(header.id)
+        if old is None or old.version < header.version:
+            self.known[header.id] = header
+            self._suit(header)
 
     def _suit(self, header: Header) -> None:
         """Steward and worker of this node follow what the header says."""

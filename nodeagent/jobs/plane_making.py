@@ -1,23 +1,40 @@
 """The jobs of a real node: joined with its council, its members, its wire and its disks."""
 
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Protocol
 
+from coordinator.types import NodeId
+from identity.store import NodeIdentity
 from multicloud.errors import McError
-from multicloud.v1 import records_pb2
-from nodeagent.config.model import Config
+from multicloud.regions import Regions
+from multicloud.v1 import job_pb2
+from nodeagent.config.live import LiveConfig
 from nodeagent.core.chunk.keys import ClusterKey
-from nodeagent.council.part import CouncilPart
-from nodeagent.jobs.contract import Manifests, Results, Sources, Working, Written
+from nodeagent.council.making import NodeCouncil
+from nodeagent.driver import Driver
+from nodeagent.jobs.contract import Manifests, Sources, Working
 from nodeagent.jobs.datasets.making import Datasets
+from nodeagent.jobs.header_making import Making
+from nodeagent.jobs.job_chunks import JobChunks
+from nodeagent.jobs.job_service import JobService
 from nodeagent.jobs.plane import JobPlane, Neighbours
 from nodeagent.jobs.plane_manifests import DeliveredManifests
+from nodeagent.jobs.plane_working import WorkingMeans, worker
 from nodeagent.jobs.plane_world import JobWorld
+from nodeagent.jobs.planning_estimate import Estimating
 from nodeagent.jobs.sources.making import sources_part
 from nodeagent.jobs.steward_safety import DeliveredSafety, Safety
+from nodeagent.ops.folder import StateFolder
+from nodeagent.process.pool import Pool, limits_of
+from nodeagent.rpc.call import Call
+from nodeagent.rpc.peers import Peers
+from nodeagent.rpc.roster import Roster
 from nodeagent.upkeep.making import NodeUpkeep
 from nodeagent.wire.deliver import Deliverer
+from nodeagent.wire.plane import DataPlane
+
+CLUSTER_KEY_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,42 +47,110 @@ class JobParts:
     safety: Safety | None = None
 
 
-class KeylessManifests:
-    """A node without the cluster key can seal no manifest: another keeper has to end the job."""
+class Surroundings(Protocol):
+    """What a node has made already when it comes to its jobs."""
 
-    async def write(self, header: records_pb2.JobHeader, results: Results) -> Written:
-        raise McError("KEY_MISSING", "this node has no cluster key and seals nothing")
+    @property
+    def live(self) -> LiveConfig: ...
+    @property
+    def folder(self) -> StateFolder: ...
+    @property
+    def identity(self) -> NodeIdentity: ...
+    @property
+    def roster(self) -> Roster: ...
+    @property
+    def peers(self) -> Peers: ...
+    @property
+    def council(self) -> NodeCouncil: ...
+    @property
+    def data(self) -> DataPlane: ...
+    @property
+    def deliverer(self) -> Deliverer: ...
+    @property
+    def driver(self) -> Driver: ...
+    @property
+    def upkeep(self) -> NodeUpkeep: ...
+    @property
+    def regions(self) -> Regions: ...
 
 
-def job_plane(
-    part: CouncilPart,
-    own: str,
-    deliverer: Deliverer,
-    folder: Path,
-    cluster_key: bytes | None,
-    parts: JobParts,
-    config: Callable[[], Config],
-    upkeep: NodeUpkeep,
-) -> JobPlane:
-    world = JobWorld(
-        own, part.world.view, part.world.name_of, part.world.channel_to, part.volume_of
+class NodeJobs:
+    def __init__(self, node: Surroundings, parts: JobParts) -> None:
+        part, own = node.council.part, node.roster.own
+        council, around = part.council, part.world
+        self.world = JobWorld(
+            own.id, around.view, around.name_of, around.channel_to, part.volume_of
+        )
+        key = node.identity.cluster_key
+        cluster_keys = {} if key is None else {CLUSTER_KEY_VERSION: ClusterKey(1, key)}
+        wire, upkeep, store = node.deliverer, node.upkeep, node.data.store
+        self.datasets = Datasets(
+            council, wire.ground, wire.client, store, upkeep.members, cluster_keys
+        )
+        upkeep.also_named_by(self.datasets.roots)
+        self.keyring = self.datasets.keyring
+        here = sources_part(self.world, node.data.ground.links, council, lambda: node.live.current)
+        sources = parts.sources or here.sources
+        sealed = DeliveredManifests(self.keyring, node.deliverer, self.world, node.folder.path)
+        self._pool = Pool(limits_of(node.live.current.process))
+        own_worker = worker(
+            WorkingMeans(
+                self.world,
+                lambda: node.live.current,
+                sources,
+                wire,
+                self.keyring,
+                lambda: self.plane.keeping,
+                self._pool,
+            )
+        )
+        near = Neighbours(
+            council=council,
+            sources=sources,
+            sources_part=here,
+            working=parts.working or own_worker,
+            manifests=parts.manifests or sealed,
+            safety=parts.safety or DeliveredSafety(node.deliverer, self.world),
+            store=store,
+        )
+        self.plane = JobPlane(self.world, near, node.folder.path, self.datasets)
+        self._services = {
+            **self.plane.services,
+            "JobService": [self._job_service(node, sources)],
+        }
+
+    @property
+    def services(self) -> Mapping[str, Sequence[object]]:
+        return self._services
+
+    async def run(self) -> None:
+        """Until it is cancelled."""
+        async with self._pool:
+            await self.plane.run()
+
+    async def close(self) -> None:
+        await self.plane.close()
+
+    def _job_service(self, node: Surroundings, sources: Sources) -> JobService:
+        prices_date = node.regions.prices_of.isoformat()
+        store = node.data.store
+        return JobService(
+            self.plane,
+            Making(self.world, node.council.part.council, self.plane.headers, self.keyring),
+            Estimating(self.world, sources, node.deliverer.brain, prices_date),
+            lambda to, asked, call: _asked(node, to, asked, call),
+            JobChunks(node.data.ground, store, self.keyring).plain,
+        )
+
+
+async def _asked(
+    node: Surroundings, to: NodeId, asked: job_pb2.GetJobRequest, call: Call
+) -> job_pb2.GetJobResponse:
+    """The steward's answer, on behalf of the caller."""
+    peer = node.roster.peers.get(to)
+    if peer is None:
+        raise McError("UNREACHABLE", f"no way to {to} is known here")
+    answer: job_pb2.GetJobResponse = await node.peers.pass_on(
+        peer, asked, job_pb2.GetJobResponse, call
     )
-    manifests: Manifests = KeylessManifests()
-    keys = {1: ClusterKey(1, cluster_key)} if cluster_key is not None else {}
-    if keys:
-        manifests = DeliveredManifests(part.council, deliverer, world, keys, folder)
-    datasets = Datasets(
-        part.council, deliverer.ground, deliverer.client, deliverer.store, upkeep.members, keys
-    )
-    upkeep.also_named_by(datasets.roots)
-    sources = sources_part(world, deliverer.ground.links, part.council, config)
-    near = Neighbours(
-        council=part.council,
-        sources=parts.sources or sources.sources,
-        sources_part=sources,
-        working=parts.working,
-        manifests=parts.manifests or manifests,
-        safety=parts.safety or DeliveredSafety(deliverer, world),
-        store=deliverer.store,
-    )
-    return JobPlane(world, near, folder, datasets)
+    return answer

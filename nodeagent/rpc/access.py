@@ -75,7 +75,7 @@ ACCESS: Mapping[str, Rule] = {
             "SourceService/ReadSource": _BULK,
             "JobService/PlanJob": _READ,
             "JobService/CreateJob": _JOB,
-            "JobService/GetJob": _LOOK,
+            "JobService/GetJob": _passed(_LOOK),
             "JobService/ListJobs": _LOOK,
             "JobService/WatchJob": replace(_LOOK, bulk=True),
             "JobService/PauseJob": _JOB,

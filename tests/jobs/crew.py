@@ -212,7 +212,7 @@ class Crew:
         parts = JobParts(self.source, hand, self.shelf, self.steady)
         stack = self.stacks[number] = AsyncExitStack()
         node = await stack.enter_async_context(running(place, job_parts=parts))
-        hand.world, hand.keeping = node.node.jobs.world, node.node.jobs.keeping
+        hand.world, hand.keeping = node.node.jobs.world, node.node.jobs.plane.keeping
         self.nodes[number] = node
         return node
 
@@ -247,15 +247,19 @@ class Crew:
             epoch=1,
             version="1",
         )
-        return await node.node.jobs.headers.create(header)
+        return await node.node.jobs.plane.headers.create(header)
 
     def header(self, job: str) -> records_pb2.JobHeader:
         """The newest that a node knows."""
-        found = [n.node.jobs.known[job] for n in self.nodes.values() if job in n.node.jobs.known]
+        found = [
+            n.node.jobs.plane.known[job]
+            for n in self.nodes.values()
+            if job in n.node.jobs.plane.known
+        ]
         return max(found, key=lambda header: header.version).value
 
     def _has_ended(self, job: str) -> bool:
-        known = [n.node.jobs.known.get(job) for n in self.nodes.values()]
+        known = [n.node.jobs.plane.known.get(job) for n in self.nodes.values()]
         return all(header is not None and header.decided for header in known)
 
     async def ended(self, job: str, within_s: float = 20.0) -> records_pb2.JobOutcome:

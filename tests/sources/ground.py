@@ -33,7 +33,7 @@ class Site:
 
     @property
     def part(self) -> SourcesPart:
-        part = self.running.node.jobs.near.sources_part
+        part = self.running.node.jobs.plane.near.sources_part
         assert part is not None
         return part
 

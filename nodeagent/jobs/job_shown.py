@@ -1,0 +1,63 @@
+"""A job as people see it: from its header alone, or with what its steward knows."""
+
+from datetime import UTC, datetime
+
+from coordinator.survival import policy_survival
+from multicloud.v1 import job_pb2, records_pb2
+from nodeagent.jobs.plane_world import JobWorld
+from nodeagent.jobs.steward_figures import counts_of
+from nodeagent.jobs.steward_run import StewardRun
+from nodeagent.rpc.admin.placing import survival_message
+from nodeagent.rpc.policies import policy_of
+
+
+def told(header: records_pb2.JobHeader, world: JobWorld, why: str = "") -> job_pb2.Job:
+    """From the header alone. `why` nobody says more; figures of a job that goes on are absent."""
+    created_s = header.created_unix_ms / 1000
+    end_ms = header.outcome.ended_unix_ms
+    end_s = end_ms / 1000 if end_ms else world.clock_unix_s()
+    cost = job_pb2.Cost()
+    cost.CopyFrom(header.outcome.cost)
+    cost.planned_usd, cost.prices_date = header.planned.planned_usd, header.planned.prices_date
+    state = job_pb2.JOB_STATE_PAUSED if header.paused else job_pb2.JOB_STATE_RUNNING
+    return job_pb2.Job(
+        id=header.id,
+        spec=header.spec,
+        state=header.outcome.state or state,
+        version=header.version,
+        keepers=[world.name_of(keeper.node) for keeper in header.keepers],
+        steward=world.name_of(header.steward),
+        epoch=header.epoch,
+        blocked=[why] if why else [],
+        counts=header.outcome.counts,
+        seconds=max(0.0, end_s - created_s),
+        trace_id=header.trace_id,
+        error=header.outcome.error,
+        cost=cost,
+        survival=survival_message(policy_survival(policy_of(header.spec.policy))),
+        submitter=header.submitter,
+        created_time=datetime.fromtimestamp(created_s, UTC).isoformat(timespec="seconds"),
+    )
+
+
+def running(run: StewardRun, world: JobWorld) -> job_pb2.Job:
+    """Of a job that this node is the steward of."""
+    job = told(run.header, world)
+    figures = run.figures
+    figures.sample(run.steward.ledger, world.clock_s())
+    job.state = _state(run)
+    job.blocked.extend(run.waits())
+    job.counts.CopyFrom(counts_of(figures.totals))
+    job.cost.CopyFrom(figures.cost(job.cost.planned_usd, job.cost.prices_date))
+    job.stages.extend(figures.stages())
+    return job
+
+
+def _state(run: StewardRun) -> "job_pb2.JobState.ValueType":
+    if run.header.paused:
+        return job_pb2.JOB_STATE_PAUSED
+    if run.source.away:
+        return job_pb2.JOB_STATE_WAITING
+    if not run.steward.ledger.listed:
+        return job_pb2.JOB_STATE_LISTING
+    return job_pb2.JOB_STATE_RUNNING
