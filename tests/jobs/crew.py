@@ -268,9 +268,9 @@ class Crew:
 
 
 @asynccontextmanager
-async def crew(people: People, folder: Path, source: MemorySource, count: int = 3):  # type: ignore[no-untyped-def]
+async def crew(people: People, folder: Path, source: MemorySource, count: int = 3, made=Crew):  # type: ignore[no-untyped-def]
     """Nodes that have met and can decide."""
-    found = Crew(people, folder, source)
+    found = made(people, folder, source)
     try:
         for number in range(1, count + 1):
             await found.start(number)

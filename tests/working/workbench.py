@@ -191,33 +191,44 @@ class Bench:
         return self.ledger.results()
 
     async def plain_of(self, chunk: task_pb2.SealedChunk) -> bytes:
-        """Opened with the key, of each holder, all the same."""
-        found = set()
-        for copy in chunk.copies:
-            (node,) = [n for n in self.nodes if n.place.id == copy.node]
-            reading = await node.node.data.store.read(chunk.id)
-            frames = [frame async for frame in reading.frames()]
-            await reading.close()
-            envelope = reading.envelope
-            found.add(open_file(envelope.header + b"".join(frames) + envelope.trailer, KEY))
-        (plain,) = found
-        assert len(plain) == chunk.plain_bytes
-        return plain
+        return await plain_of(self.nodes, chunk)
 
     async def files(self) -> dict[str, bytes]:
-        """Joined as a manifest joins them."""
-        parts = []
-        for result in self.ledger.results():
-            plains = [await self.plain_of(chunk) for chunk in result.chunks]
-            for file in result.files:
-                end = file.offset_bytes + file.size_bytes
-                data = plains[file.chunk][file.offset_bytes : end] if file.size_bytes else b""
-                assert len(data) == file.size_bytes
-                parts.append((file.path.decode(), file.at_bytes, data))
-        joined: dict[str, bytes] = {}
-        for path, _, data in sorted(parts):
-            joined[path] = joined.get(path, b"") + data
-        return joined
+        found = await joined_files(self.nodes, self.ledger.results())
+        return {path.decode(): data for path, data in found.items()}
+
+
+async def plain_of(nodes: Sequence[Running], chunk: task_pb2.SealedChunk) -> bytes:
+    """Opened with the key, of each holder, all the same."""
+    found = set()
+    for copy in chunk.copies:
+        (node,) = [n for n in nodes if n.place.id == copy.node]
+        reading = await node.node.data.store.read(chunk.id)
+        frames = [frame async for frame in reading.frames()]
+        await reading.close()
+        envelope = reading.envelope
+        found.add(open_file(envelope.header + b"".join(frames) + envelope.trailer, KEY))
+    (plain,) = found
+    assert len(plain) == chunk.plain_bytes
+    return plain
+
+
+async def joined_files(
+    nodes: Sequence[Running], results: Sequence[task_pb2.TaskResult]
+) -> dict[bytes, bytes]:
+    """As a manifest joins them."""
+    parts = []
+    for result in results:
+        plains = [await plain_of(nodes, chunk) for chunk in result.chunks]
+        for file in result.files:
+            end = file.offset_bytes + file.size_bytes
+            data = plains[file.chunk][file.offset_bytes : end] if file.size_bytes else b""
+            assert len(data) == file.size_bytes
+            parts.append((file.path, file.at_bytes, data))
+    joined: dict[bytes, bytes] = {}
+    for path, _, data in sorted(parts):
+        joined[path] = joined.get(path, b"") + data
+    return joined
 
 
 @asynccontextmanager
