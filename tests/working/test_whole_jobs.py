@@ -104,12 +104,12 @@ async def submit(real: Real, objects: dict[bytes, bytes], text: str, chunk_bytes
         version="1",
         key_id=KEY.id,
     )
-    return (await real.nodes[1].node.jobs.headers.create(header)).id
+    return (await real.nodes[1].node.jobs.plane.headers.create(header)).id
 
 
 async def results_of(real: Real, job: str) -> list[task_pb2.TaskResult]:
     """One of each task, as the keepers have them."""
-    jobs = next(iter(real.nodes.values())).node.jobs
+    jobs = next(iter(real.nodes.values())).node.jobs.plane
     nodes = [keeper.node for keeper in jobs.known[job].value.keepers]
     keepers = Keepers(job, nodes, jobs.world.own, jobs.keeping, jobs.world.channel)
     found = [fact.result for fact in await keepers.known() if fact.HasField("result")]
@@ -148,8 +148,8 @@ async def test_records_of_a_job_add_up(real: Real) -> None:
 async def test_a_job_goes_on_when_the_steward_dies_in_the_middle(real: Real) -> None:
     objects = {f"{n:03}".encode(): secrets.token_bytes(MIB // 2) for n in range(30)}
     job = await submit(real, objects, 'input = "raw"', MIB // 2)
-    await until(lambda: job in real.nodes[1].node.jobs.runs)
-    await until(lambda: real.nodes[1].node.jobs.runs[job].steward.ledger.totals().tasks_acked > 2)
+    await until(lambda: job in real.nodes[1].node.jobs.plane.runs)
+    await until(lambda: real.nodes[1].node.jobs.plane.runs[job].steward.ledger.totals().tasks_acked > 2)
     await real.stop(1)
     outcome = await real.ended(job, 60)
     assert outcome.state == job_pb2.JOB_STATE_DONE, outcome.error

@@ -14,7 +14,7 @@ from nodeagent.jobs.contract import CHANGED, SkippedObject, Source
 
 PIECE_BYTES = 1 << 20
 AHEAD_BYTES = 4 << 20
-AT_ONCE_MAX = 16  # Small files: a far source is asked for many at once.
+AT_ONCE_MAX = 256  # Small files: a source sends many together, when many are wanted.
 TRIES_MAX = 5
 BACKOFF_S, BACKOFF_S_MAX = 0.1, 5.0
 
