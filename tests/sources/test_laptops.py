@@ -15,6 +15,7 @@ from multicloud.status import decode
 from multicloud.v1 import source_pb2, source_pb2_grpc, task_pb2
 from nodeagent.jobs.contract import CHANGED, GONE, SkippedObject
 from nodeagent.jobs.sources.relayed import LaptopSource
+from nodeagent.jobs.sources.streams import LaptopStream
 from nodeagent.jobs.sources.together import SMALL_BYTES
 from nodeagent.rpc.access import AUDITOR, OPERATOR, SUBMITTER
 from tests.sources.ground import (
@@ -263,3 +264,46 @@ async def test_a_laptop_that_says_more_than_it_was_asked_is_cut_off(
         call = source_pb2_grpc.SourceServiceStub(opened).ServeSource(timeout=20)
         with pytest.raises(grpc.aio.AioRpcError, match="may not call"):
             await call.read()
+
+
+async def test_a_laptop_that_is_silent_is_gone_and_one_that_only_does_not_answer_is_not(
+    trio: list[Site], folder: Path, people: People
+) -> None:
+    uri = local_uri(folder)
+    job = await submitted(trio[0], ADA, uri)
+    ref = source_pb2.SourceRef(job=job, source=uri)
+    hello = source_pb2.ServeSourceRequest(hello=source_pb2.SourceHello(job=job, source=uri))
+    asked = task_pb2.TaskInput(path=b"x", etag="e", size_bytes=SMALL_BYTES + 1)
+    service = trio[0].part.service
+    service.silent_s, usual_s = 1.0, service.silent_s
+    try:
+        async with channel(trio[0].running, people.operator("ada", SUBMITTER)) as opened:
+            call = source_pb2_grpc.SourceServiceStub(opened).ServeSource(timeout=20)
+            await call.write(hello)
+            await call.read()  # It is let in.
+            source = await trio[0].sources.own.open(ref)
+            async with asyncio.TaskGroup() as group:
+                reading = group.create_task(away(source.read(asked, 0, asked.size_bytes)))
+                number = (await call.read()).read.request
+                for _ in range(15):  # Longer than it may be silent.
+                    answer = source_pb2.ReadAnswer(request=number)
+                    await call.write(source_pb2.ServeSourceRequest(answer=answer))
+                    await asyncio.sleep(0.1)
+                assert not reading.done()
+            with pytest.raises(grpc.aio.AioRpcError, match="silent for 1 s"):
+                await call.read()
+            assert trio[0].laptops.stream(job, uri) is None
+    finally:
+        service.silent_s = usual_s
+
+
+async def test_a_request_that_nothing_is_heard_of_is_given_up_and_the_stream_stays() -> None:
+    stream = LaptopStream("j", "file://host/x", stall_s=0.05)
+    with pytest.raises(McError, match="did not answer"):
+        await stream.read(b"x", "e", 0, 1)
+    assert stream.outgoing.get_nowait().read.request == 1  # type: ignore[union-attr]
+    assert stream.outgoing.get_nowait().cancelled_request == 1  # type: ignore[union-attr]
+    stream.heard(
+        source_pb2.ServeSourceRequest(answer=source_pb2.ReadAnswer(request=1, data=b"late"))
+    )
+    assert stream.busy == 0

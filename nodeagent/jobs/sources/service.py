@@ -27,6 +27,7 @@ class SourceService:
     own: OwnSources
     may_serve: Callable[[str, str, Caller], Awaitable[None]]  # Job, URI, who; refuses by McError.
     stall_s: Callable[[], float]
+    silent_s: float = SILENT_S
     _served: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(SERVED_AT_ONCE))
     _streams: int = 0
 
@@ -35,7 +36,7 @@ class SourceService:
     ) -> AsyncIterator[source_pb2.ServeSourceResponse]:
         stream = await self._begun(requests, call.caller)
         # No TaskGroup: its scope must not span the yields of a generator that others drive.
-        hearing = asyncio.get_running_loop().create_task(_hear(stream, requests))
+        hearing = asyncio.get_running_loop().create_task(_hear(stream, requests, self.silent_s))
         self._streams += 1
         self.own.laptops.attach(stream)
         hearing.add_done_callback(lambda _: stream.outgoing.put_nowait(None))
@@ -53,7 +54,7 @@ class SourceService:
         if self._streams >= STREAMS_MAX:
             said = f"{self._streams} laptops are served through this node already"
             raise McError("TOO_BUSY", said, retry_after_s=5.0)
-        async with asyncio.timeout(SILENT_S):
+        async with asyncio.timeout(self.silent_s):
             first = await anext(requests, source_pb2.ServeSourceRequest())
         hello = first.hello
         if first.WhichOneof("part") != "hello" or len(hello.for_nodes) > FOR_NODES_MAX:
@@ -104,14 +105,14 @@ class SourceService:
                 yield source_pb2.ReadSourceResponse(data=data[at : at + PIECE_BYTES])
 
 
-async def _hear(stream: LaptopStream, requests: Requests) -> None:
+async def _hear(stream: LaptopStream, requests: Requests, silent_s: float) -> None:
     """Until the laptop says goodbye, or nothing any more."""
     while True:
         try:
-            async with asyncio.timeout(SILENT_S):
+            async with asyncio.timeout(silent_s):
                 request = await anext(requests, None)
         except TimeoutError as error:
-            raise McError("STALLED", f"the laptop was silent for {SILENT_S:g} s") from error
+            raise McError("STALLED", f"the laptop was silent for {silent_s:g} s") from error
         if request is None:
             return
         stream.heard(request)
