@@ -1,5 +1,6 @@
 """Whole jobs: council, steward, keepers, workers, manifest are the nodes' own, not the source."""
 
+import asyncio
 import json
 import secrets
 import time
@@ -40,8 +41,13 @@ class Bytes(MemorySource):
     def __init__(self, objects: dict[bytes, bytes]) -> None:
         super().__init__({path: len(data) for path, data in objects.items()})
         self.objects = objects
+        self.free_reads = 1 << 30  # More wait for the gate.
+        self.gate = asyncio.Event()
 
     async def read(self, asked: task_pb2.TaskInput, offset_bytes: int, size_bytes: int) -> bytes:
+        self.free_reads -= 1
+        if self.free_reads < 0:
+            await self.gate.wait()
         return self.objects[asked.path][offset_bytes : offset_bytes + size_bytes]
 
 
@@ -147,10 +153,13 @@ async def test_records_of_a_job_add_up(real: Real) -> None:
 
 async def test_a_job_goes_on_when_the_steward_dies_in_the_middle(real: Real) -> None:
     objects = {f"{n:03}".encode(): secrets.token_bytes(MIB // 2) for n in range(30)}
+    assert isinstance(real.source, Bytes)
+    real.source.free_reads = 10
     job = await submit(real, objects, 'input = "raw"', MIB // 2)
-    await until(lambda: job in real.nodes[1].node.jobs.plane.runs)
-    await until(lambda: real.nodes[1].node.jobs.plane.runs[job].steward.ledger.totals().tasks_acked > 2)
+    runs = real.nodes[1].node.jobs.plane.runs
+    await until(lambda: job in runs and runs[job].steward.ledger.totals().tasks_acked > 2)
     await real.stop(1)
+    real.source.gate.set()
     outcome = await real.ended(job, 60)
     assert outcome.state == job_pb2.JOB_STATE_DONE, outcome.error
     assert outcome.counts.objects_ingested == 30
