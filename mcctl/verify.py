@@ -1,4 +1,4 @@
-"""`mcctl verify --chunk ID`: every member proves its copy now, by reading all of it."""
+"""`mcctl verify`: every member proves its copies now, of a chunk or a version, by reading them."""
 
 from typing import Annotated, Any
 
@@ -8,6 +8,7 @@ from mcctl import show
 from mcctl.cli import run_async
 from mcctl.reach import client as reached
 from mcctl.show import Block, Cell, Table
+from mcctl.verify_version import verify_version
 from multicloud.errors import McError
 from multicloud.v1 import admin_pb2
 
@@ -17,6 +18,9 @@ STYLES = {"good": "green", "bad": "bold red", "unknown": "yellow"}
 
 
 def verify(
+    version: Annotated[
+        str, typer.Argument(metavar="[NAME@V]", help="A version: all copies of all its chunks.")
+    ] = "",
     chunk: Annotated[
         str, typer.Option("--chunk", metavar="ID", help="The chunk's id, 64 hex digits.")
     ] = "",
@@ -24,11 +28,14 @@ def verify(
         int, typer.Option(min=0, help="How many good copies are enough; else as its policy asks.")
     ] = 0,
 ) -> int:
-    """Have every member read its copy of a chunk now and prove it, by a number that was never
-    used before. Exit 1 when a copy is bad or too few are good.
+    """Have every member read its copies of a version, or of a chunk, now and prove it, by a number
+    that was never used before. Exit 1 when a copy is bad or too few are good.
     """
-    if not chunk:
-        raise McError("USAGE", "what is to be verified?", next="name a chunk: --chunk ID")
+    if bool(chunk) == bool(version):
+        then = "name a version: mcctl verify NAME@V, or a chunk: --chunk ID"
+        raise McError("USAGE", "what is to be verified?", next=then)
+    if version:
+        return verify_version(version)
     found = run_async(_verify(_id(chunk), replicas))
     show.emit(found, _screen(found))
     return 1 if found["copies_bad"] or found["copies_missing"] else 0

@@ -218,6 +218,7 @@ class DatasetFile(_message.Message):
     RECORDS_FIELD_NUMBER: _builtins.int
     MODIFIED_UNIX_MS_FIELD_NUMBER: _builtins.int
     MODE_FIELD_NUMBER: _builtins.int
+    PARTS_FIELD_NUMBER: _builtins.int
     path: _builtins.bytes
     bytes: _builtins.int
     chunks: _builtins.int
@@ -228,6 +229,10 @@ class DatasetFile(_message.Message):
     records: _builtins.int
     modified_unix_ms: _builtins.int
     mode: _builtins.int
+    @_builtins.property
+    def parts(self) -> _containers.RepeatedCompositeFieldContainer[Global___DatasetPart]:
+        """In order; their bytes make the file. None where there are too many."""
+
     def __init__(
         self,
         *,
@@ -240,14 +245,39 @@ class DatasetFile(_message.Message):
         records: _builtins.int = ...,
         modified_unix_ms: _builtins.int = ...,
         mode: _builtins.int = ...,
+        parts: _abc.Iterable[Global___DatasetPart] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["blake3", b"blake3", "bytes", b"bytes", "chunks", b"chunks", "mode", b"mode", "modified_unix_ms", b"modified_unix_ms", "origin", b"origin", "origin_etag", b"origin_etag", "path", b"path", "records", b"records"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blake3", b"blake3", "bytes", b"bytes", "chunks", b"chunks", "mode", b"mode", "modified_unix_ms", b"modified_unix_ms", "origin", b"origin", "origin_etag", b"origin_etag", "parts", b"parts", "path", b"path", "records", b"records"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DatasetFile: _TypeAlias = DatasetFile  # noqa: Y015
+
+@_typing.final
+class DatasetPart(_message.Message):
+    """DatasetPart lets whoever has some of a file find out what of it is right."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    BLAKE3_FIELD_NUMBER: _builtins.int
+    size_bytes: _builtins.int
+    blake3: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        size_bytes: _builtins.int = ...,
+        blake3: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blake3", b"blake3", "size_bytes", b"size_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DatasetPart: _TypeAlias = DatasetPart  # noqa: Y015
 
 @_typing.final
 class ReadFileRequest(_message.Message):

@@ -188,12 +188,9 @@ async def test_a_result_that_names_what_it_has_not_is_refused() -> None:
 
 async def test_the_vector_of_the_format_page() -> None:
     """Bytes that any release writes and reads alike."""
-    parts = [
-        records_pb2.ManifestHead(format=1, name="d", version="1", files=1, chunks=1, bytes=1),
-        records_pb2.ManifestChunk(id=bytes(range(32)), sealed_bytes=300, plain_bytes=1),
-        records_pb2.ManifestFile(path=b"m", bytes=1, records=1),
-    ]
-    head_, chunk, file = parts
+    head_ = records_pb2.ManifestHead(format=1, name="d", version="1", files=1, chunks=1, bytes=1)
+    chunk = records_pb2.ManifestChunk(id=bytes(range(32)), sealed_bytes=300, plain_bytes=1)
+    file = records_pb2.ManifestFile(path=b"m", bytes=1, records=1)
     file.parts.add(size_bytes=1, blake3=bytes(range(32, 64)))
     whole = b"".join(blocks.encode(head_, [chunk], [file]))
     step = blocks.BLOCK_BYTES

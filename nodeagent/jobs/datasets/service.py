@@ -21,6 +21,7 @@ from nodeagent.wire.answers import Answers
 from nodeagent.wire.outlet import Purse
 
 DATA_BYTES_MAX = 1 << 20  # In one message of ReadFile.
+PARTS_TOLD_MAX = 20_000  # Of one file: about 800 KiB.
 LISTED_BYTES_MAX = 1 << 20  # In one page of files: a control message is small.
 
 
@@ -204,4 +205,12 @@ def _file(entries: list[records_pb2.ManifestFile]) -> read_pb2.DatasetFile:
         records=first.records,
         modified_unix_ms=first.modified_unix_ms,
         mode=first.mode,
+        parts=_parts(entries),
     )
+
+
+def _parts(entries: list[records_pb2.ManifestFile]) -> list[read_pb2.DatasetPart]:
+    parts = [part for entry in entries for part in entry.parts]
+    if len(parts) > PARTS_TOLD_MAX:
+        return []
+    return [read_pb2.DatasetPart(size_bytes=p.size_bytes, blake3=p.blake3) for p in parts]

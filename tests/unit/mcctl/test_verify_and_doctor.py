@@ -13,7 +13,7 @@ BAD = {"node": "gcp-a", "id": "2", "volume": None, "state": "bad", "reason": "DA
 @pytest.mark.parametrize("text", ["", "zz" * 32, "ab" * 31, "ab" * 33])
 def test_what_is_no_id_is_refused_before_anybody_is_asked(text: str) -> None:
     with pytest.raises(McError) as refused:
-        verify.verify(text, 0)
+        verify.verify(chunk=text, replicas=0)
     assert refused.value.reason == "USAGE"
 
 

@@ -1,0 +1,40 @@
+"""Reads a range of a dataset's file from a node, granting it bytes as they are taken."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from multicloud.client import Client
+from multicloud.v1 import common_pb2, read_pb2
+from multicloud.v1.read_pb2_grpc import DatasetServiceStub
+
+READ_S_MAX = 24 * 3600.0  # Of one file; a node that stands still is found out much sooner.
+CREDIT_BYTES = 8 << 20  # What a node may send ahead of us.
+
+
+async def read(
+    client: Client, name: str, version: str, path: bytes, offset_bytes: int, size_bytes: int
+) -> AsyncIterator[bytes]:
+    """The bytes in order, as they come; it ends early only with an error."""
+    if not size_bytes:
+        return
+    wanted = common_pb2.ByteRange(offset_bytes=offset_bytes, size_bytes=size_bytes)
+    opening = read_pb2.ReadFileOpening(name=name, version=version, path=path, range=wanted)
+    taken: asyncio.Queue[int] = asyncio.Queue()
+
+    async def requests() -> AsyncIterator[read_pb2.ReadFileRequest]:
+        """Never credit for more than is to come: a write to a call that the other side has ended
+        well would end it here as a failure.
+        """
+        yield read_pb2.ReadFileRequest(opening=opening)
+        credit = min(CREDIT_BYTES, size_bytes)
+        left = size_bytes - credit
+        yield read_pb2.ReadFileRequest(credit_bytes=credit)
+        while left:
+            credit = min(left, await taken.get())
+            left -= credit
+            yield read_pb2.ReadFileRequest(credit_bytes=credit)
+
+    answers = client.stub(DatasetServiceStub).ReadFile(requests(), timeout=READ_S_MAX)
+    async for answer in answers:
+        yield answer.data
+        taken.put_nowait(len(answer.data))
