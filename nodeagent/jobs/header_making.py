@@ -2,10 +2,9 @@
 it decided as one header.
 """
 
-import asyncio
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -19,13 +18,12 @@ from nodeagent.jobs.header import Header, Headers, new_id, request_digest
 from nodeagent.jobs.plane_succession import keepers_for
 from nodeagent.jobs.plane_world import JobWorld
 from nodeagent.jobs.planning import CHUNK_BYTES_DEFAULT
-from nodeagent.process.pipeline_file import checked
 from nodeagent.rpc.policies import policy_of, refused
 from nodeagent.store.keyring_council import CouncilKeyring
 
 DATASETS = "dataset/"
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
-CHUNK_BYTES_MIN, CHUNK_BYTES_MAX = 64 << 10, 1 << 30
+CHUNK_BYTES_MIN, CHUNK_BYTES_MAX = 64 << 10, 128 << 20
 URI_CHARS_MAX, GLOBS_MAX, REQUEST_ID_CHARS_MAX = 4096, 256, 200
 
 
@@ -35,6 +33,7 @@ class Making:
     council: Council
     headers: Headers
     keyring: CouncilKeyring
+    check_pipeline: Callable[[str], Awaitable[object]]  # PIPELINE_INVALID with every fault.
 
     async def check(self, spec: job_pb2.JobSpec) -> None:
         """BAD_REQUEST, PIPELINE_INVALID or POLICY_IMPOSSIBLE, before anything is decided."""
@@ -47,7 +46,7 @@ class Making:
             fault = FieldFault("spec.policy.ack_copies", rule)
             raise McError("BAD_REQUEST", "this is no job", faults=[fault])
         if spec.pipeline_toml:
-            await asyncio.to_thread(checked, spec.pipeline_toml, "pipeline", None)
+            await self.check_pipeline(spec.pipeline_toml)
         try:
             demand_possible(policy, self.world.view())
         except PolicyImpossible as impossible:

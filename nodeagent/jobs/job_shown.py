@@ -33,6 +33,7 @@ def told(header: records_pb2.JobHeader, world: JobWorld, why: str = "") -> job_p
         seconds=max(0.0, end_s - created_s),
         trace_id=header.trace_id,
         error=header.outcome.error,
+        source_done=header.HasField("outcome"),
         cost=cost,
         survival=survival_message(policy_survival(policy_of(header.spec.policy))),
         submitter=header.submitter,
@@ -46,6 +47,7 @@ def running(run: StewardRun, world: JobWorld) -> job_pb2.Job:
     figures = run.figures
     figures.sample(run.steward.ledger, world.clock_s())
     job.state = _state(run)
+    job.source_done = run.source_is_done
     job.blocked.extend(run.waits())
     job.counts.CopyFrom(counts_of(figures.totals))
     job.cost.CopyFrom(figures.cost(job.cost.planned_usd, job.cost.prices_date))

@@ -136,7 +136,13 @@ class NodeJobs:
         store = node.data.store
         return JobService(
             self.plane,
-            Making(self.world, node.council.part.council, self.plane.headers, self.keyring),
+            Making(
+                self.world,
+                node.council.part.council,
+                self.plane.headers,
+                self.keyring,
+                lambda text: self._pool.check(text, "pipeline", node.live.current.process.calls),
+            ),
             Estimating(self.world, sources, node.deliverer.brain, prices_date),
             lambda to, asked, call: _asked(node, to, asked, call),
             JobChunks(node.data.ground, store, self.keyring).plain,

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from coordinator.jobs.ledger import Ledger, Totals
 from multicloud.v1 import job_pb2, task_pb2
+from nodeagent.core.pipeline.counts import Counts, hopeless, names
+from nodeagent.core.pipeline.model import Pipeline
 
 SAMPLE_S, SAMPLES_KEPT = 1.0, 10
 COST_SHARE_MAX = 0.05  # Of the time: adding up a ledger of many tasks takes a while.
@@ -43,6 +45,23 @@ class Figures:
         self._next_s = now_s + max(SAMPLE_S, took_s / COST_SHARE_MAX)
         self._samples.append((now_s, self.totals))
         return True
+
+    def hopeless(self, pipeline: Pipeline, *, finished: bool) -> str:
+        """Why the job should stop, by how many of its records are bad; empty when it should not."""
+        sums = [
+            Counts(
+                step,
+                one.records_in,
+                one.records_out,
+                one.filtered,
+                one.dropped,
+                one.quarantined,
+            )
+            for step, one in zip(names(pipeline), self.totals.steps, strict=False)
+        ]
+        if len(sums) != len(names(pipeline)):
+            return ""  # Bytes that passed through, or nothing yet.
+        return hopeless(pipeline, sums, finished=finished)
 
     @property
     def spent_usd(self) -> float:

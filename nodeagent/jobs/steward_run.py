@@ -3,14 +3,14 @@ of them, and ends the job. One run is one epoch; whoever is superseded stops at 
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
 
-from coordinator.jobs.facts import Poisoned, Result, StepCount
+from coordinator.jobs.facts import Poisoned, Result
 from coordinator.jobs.ledger import Ledger
 from coordinator.jobs.steward import (
     Action,
@@ -25,7 +25,6 @@ from coordinator.jobs.steward import (
 from coordinator.types import NodeId
 from multicloud.errors import McError, Retry
 from multicloud.v1 import records_pb2, task_pb2
-from nodeagent.core.pipeline.counts import Counts, hopeless, names
 from nodeagent.core.pipeline.model import Pipeline
 from nodeagent.jobs.contract import Sources
 from nodeagent.jobs.facts import Cut, folded, page_fact, poisoned_fact, tasks_of
@@ -73,7 +72,6 @@ class StewardRun:
     _tasks: dict[str, task_pb2.Task] = field(default_factory=dict)
     _cut: Cut = field(init=False)
     _pipeline: Pipeline = field(init=False)
-    _steps: Sequence[str] = field(init=False)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _verdict: Verdict | None = None
     _busy: set[str] = field(default_factory=set)  # Facts and results that are being worked on.
@@ -86,7 +84,6 @@ class StewardRun:
     def __post_init__(self) -> None:
         world, header = self.means.world, self.header
         self._cut, self._pipeline = cut_of(header.spec), pipeline_of(header.spec)
-        self._steps = names(self._pipeline)
         self.steward = Steward(
             Ledger(), header.epoch, world.settings, world.rng, cost=self._cost_of_reading
         )
@@ -160,12 +157,9 @@ class StewardRun:
         spent = self.figures.spent_usd
         if limit and spent > limit:
             self._fail(f"{spent:.2f} dollars are spent, {limit:.2f} were allowed (--max-usd)")
-        steps = self.figures.totals.steps
-        if len(steps) == len(self._steps):
-            sums = [_counts(name, one) for name, one in zip(self._steps, steps, strict=True)]
-            why = hopeless(self._pipeline, sums, finished=self.steward.ledger.complete)
-            if why:
-                self._fail(why)
+        why = self.figures.hopeless(self._pipeline, finished=self.steward.ledger.complete)
+        if why:
+            self._fail(why)
 
     def _fail(self, why: str) -> None:
         self._verdict = self._verdict or Verdict(why)
@@ -283,6 +277,12 @@ class StewardRun:
     def is_over(self) -> bool:
         return self._verdict is not None
 
+    @property
+    def source_is_done(self) -> bool:
+        """Everything was read and is acked: the source is needed no more."""
+        ledger = self.steward.ledger
+        return self.ready and ledger.listed and all(task.acked for task in ledger.open_tasks())
+
     def _cost_of_reading(self, worker: NodeId, _task: str) -> float:
         return self.means.sources.nearness(self.header.id, self.header.spec.source, worker)
 
@@ -377,17 +377,6 @@ class StewardRun:
         if wanted:
             said = f"{len(wanted)} results of job {self.header.id} are on no keeper that answers"
             raise McError("UNREACHABLE", said, next="start the keepers that are away")
-
-
-def _counts(step: str, sums: StepCount) -> Counts:
-    return Counts(
-        step,
-        sums.records_in,
-        sums.records_out,
-        sums.filtered,
-        sums.dropped,
-        sums.quarantined,
-    )
 
 
 def _first_of(failed: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -20,7 +20,7 @@ from nodeagent.jobs.working.room import Room
 from nodeagent.jobs.working.sending import Sender, Sending
 from nodeagent.wire.flow import first_of
 
-RECORD_BYTES_MAX = 64 << 20  # What is longer is no record.
+RECORD_BYTES_MAX = 256 << 20  # What is longer is no record; no chunk of records is.
 HELD_BYTES_MIN = 1 << 20
 
 
