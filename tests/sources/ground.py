@@ -114,7 +114,7 @@ async def eventually(source: Source, within_s: float = 15.0) -> list[task_pb2.Li
             await asyncio.sleep(0.05)
 
 
-async def away(reading: Coroutine[Any, Any, bytes]) -> None:
+async def away(reading: Coroutine[Any, Any, Any]) -> None:
     """It fails because its source went away, not otherwise."""
     with pytest.raises(McError) as caught:
         await reading

@@ -16,6 +16,7 @@ from nodeagent.jobs.sources.files import FileSource
 from nodeagent.jobs.sources.globs import Globs
 from nodeagent.jobs.sources.walking import Walk
 
+SHUT = "/proc/sys/vm/compact_memory"  # Even root only writes it.
 Open = Callable[..., Coroutine[Any, Any, FileSource]]
 
 
@@ -148,6 +149,14 @@ async def test_what_has_no_content_is_named_with_its_reason(tmp_path: Path, open
     assert sorted(refused) == sorted(
         [b"folder", b"self", b"out", b"out2", b"nowhere", b"circle1", b"circle2", b"up", b"to-fifo"]
     )
+
+
+@pytest.mark.skipif(not os.path.exists(SHUT), reason="needs Linux")
+async def test_a_file_that_nobody_may_read_is_skipped_by_name(opening: Open) -> None:
+    folder, name = os.path.split(SHUT)
+    source = await opening(Path(folder), include=[name])
+    (one,) = await listed(source)
+    assert await why(source, asked(one)) == UNREADABLE
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is unreadable to root")

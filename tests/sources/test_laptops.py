@@ -3,6 +3,8 @@ goes in the middle of it.
 """
 
 import asyncio
+import subprocess
+import sys
 from pathlib import Path
 
 import grpc
@@ -295,6 +297,26 @@ async def test_a_laptop_that_is_silent_is_gone_and_one_that_only_does_not_answer
             assert trio[0].laptops.stream(job, uri) is None
     finally:
         service.silent_s = usual_s
+
+
+@pytest.mark.parametrize("path", [b"../x", b"/etc/passwd", b"a//b", b"", b"a/./b", b"a\0"])
+async def test_a_listing_that_names_something_outside_is_refused(path: bytes) -> None:
+    stream = LaptopStream("j", "file://host/x", stall_s=5.0)
+    page = task_pb2.ListingPage(objects=[task_pb2.ListedObject(path=path)])
+    answer = source_pb2.ListAnswer(request=1, page=page)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(away(stream.page("", 10, (), ())))
+        await until(lambda: stream.busy)
+        with pytest.raises(McError, match="no path inside"):
+            stream.heard(source_pb2.ServeSourceRequest(listing=answer))
+        stream.end()
+
+
+def test_the_laptops_side_needs_nothing_that_only_nodes_have() -> None:
+    code = "import mcctl.sources, sys; print(' '.join(name.split('.')[0] for name in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    heavy = {"blake3", "zstandard", "polars", "pyarrow", "structlog", "opentelemetry", "aiofiles"}
+    assert not heavy & set(done.stdout.split())
 
 
 async def test_a_request_that_nothing_is_heard_of_is_given_up_and_the_stream_stays() -> None:

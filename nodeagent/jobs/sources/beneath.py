@@ -12,6 +12,11 @@ _FOLDER = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 PASS = getattr(os, "O_PATH", os.O_RDONLY)
 
 
+def is_inside(path: bytes) -> bool:
+    """Whether it names something in a folder, in one way only and by no way around."""
+    return b"\0" not in path and not any(part in (b"", b".", b"..") for part in path.split(b"/"))
+
+
 class LeadsOut(OSError):
     """A link goes out of the folder, to nothing, or in a circle."""
 

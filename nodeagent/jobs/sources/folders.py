@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from multicloud.errors import McError
 from nodeagent.jobs.sources import beneath
 
-_NO_NAME = (b"", b".", b"..")
-
 
 @dataclass(frozen=True, slots=True)
 class Top:
@@ -78,8 +76,7 @@ class Top:
 
     def inside(self, shown: bytes) -> bytes:
         """The path of an object as it was listed; nothing else is one."""
-        odd = any(part in _NO_NAME for part in shown.split(b"/")) or b"\0" in shown
-        if odd or (self.only is not None and shown != self.name):
+        if not beneath.is_inside(shown) or (self.only is not None and shown != self.name):
             raise McError("BAD_REQUEST", f"{shown!r} is no object of {os.fsdecode(self.path)}")
         return shown if self.only is None else self.only
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from multicloud.errors import McError
 from multicloud.v1 import common_pb2, source_pb2, task_pb2
+from nodeagent.jobs.sources import beneath
 from nodeagent.jobs.sources.parts import told
 from nodeagent.jobs.sources.together import Found, from_parts
 
@@ -158,7 +159,12 @@ class LaptopStream:
         asked.heard = True
         if answer.reason:
             asked.fail(told(b"", answer.reason, answer.message))
-        elif answer.HasField("page") and not asked.listing.done():
+            return
+        page = answer.page
+        for path in [*(one.path for one in page.objects), *(one.path for one in page.skipped)]:
+            if not beneath.is_inside(path):
+                raise McError("BAD_REQUEST", f"{path!r} is no path inside of a source")
+        if answer.HasField("page") and not asked.listing.done():
             asked.listing.set_result(answer.page)
 
     def _refuse_unknown(self, number: int) -> None:
