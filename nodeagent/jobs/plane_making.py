@@ -88,6 +88,7 @@ class NodeJobs:
             council, wire.ground, wire.client, store, upkeep.members, cluster_keys
         )
         upkeep.also_named_by(self.datasets.roots)
+        upkeep.also_knows_keys_of(self.datasets.keyring)
         self.keyring = self.datasets.keyring
         here = sources_part(self.world, node.data.ground.links, council, lambda: node.live.current)
         sources = parts.sources or here.sources

@@ -18,7 +18,7 @@ from nodeagent.upkeep.admin import UpkeepAdmin
 from nodeagent.upkeep.contract import Settings, Telling
 from nodeagent.upkeep.doctor import Doctor
 from nodeagent.upkeep.fellows import ClusterMembers, EveryMember, WireFellows
-from nodeagent.upkeep.keys import KeyringKeys
+from nodeagent.upkeep.keys import KeyringKeys, Records
 from nodeagent.upkeep.named import AllRoots, Namer
 from nodeagent.upkeep.upkeep import Neighbours, Upkeep
 from nodeagent.wire.plane import DataPlane
@@ -83,6 +83,9 @@ class NodeUpkeep:
     def also_named_by(self, namer: Namer) -> None:
         """What it names is live, too."""
         self._roots.namers.append(namer)
+
+    def also_knows_keys_of(self, decided: Records) -> None:
+        self._keys.decided.append(decided)
 
     async def run(self) -> None:
         """Until it is cancelled."""
