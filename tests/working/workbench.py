@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from random import Random
+from typing import Any
 
 from coordinator.types import Domain
 from multicloud.errors import McError
@@ -121,6 +122,7 @@ class Steward:
     """Gives tasks as there is room, and remembers what it was told."""
 
     group: asyncio.TaskGroup
+    traceparent: str = ""
     tasks: asyncio.Queue[task_pb2.PullTasksResponse] = field(default_factory=asyncio.Queue)
     credits: list[task_pb2.WorkerCredit] = field(default_factory=list)
     refused: list[task_pb2.TaskRefused] = field(default_factory=list)
@@ -133,7 +135,8 @@ class Steward:
         self.pulled.append(steward)
         hearing = self.group.create_task(self._hear(requests))
         try:
-            yield task_pb2.PullTasksResponse(order=task_pb2.WorkOrder(job=job))
+            order = task_pb2.WorkOrder(job=job, traceparent=self.traceparent)
+            yield task_pb2.PullTasksResponse(order=order)
             while True:
                 yield await self.tasks.get()
         finally:
@@ -241,6 +244,8 @@ async def bench(
     replicas: int = 2,
     has_key: bool = True,
     work: Work | None = None,
+    watcher: Any = None,
+    traceparent: str = "",
 ) -> AsyncIterator[Bench]:
     found = pipeline(text)
     spread = [job_pb2.SpreadRule(level=job_pb2.SPREAD_LEVEL_NODE, count=2)]
@@ -274,10 +279,10 @@ async def bench(
             pipeline_of=lambda _: found,
             python_path=lambda: (),
             room=room,
-            watcher=Telling(),
+            watcher=watcher or Telling(),
             rng=Random(3),
         )
-        worker, steward = Worker(parts), Steward(group)
+        worker, steward = Worker(parts), Steward(group, traceparent)
         running = group.create_task(worker.run(JOB, lambda: header, steward.pull))
         try:
             yield Bench(nodes, source, ledger, steward, header, worker, room, found, target_bytes)

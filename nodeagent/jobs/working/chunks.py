@@ -58,6 +58,10 @@ class Draft:
                         self.whole.set()
                     yield part
 
+    def let_go(self) -> None:
+        """It is acked: nothing is sent anew, so nobody need hold its bytes."""
+        self.plain = _nothing
+
     async def close(self) -> None:
         self.whole.set()
         if self._peeked is not None:
@@ -77,6 +81,12 @@ class Draft:
         for node, volume in copies:
             told.copies.add(chunk_id=sealed.chunk_id, node=node, volume=volume)
         return told
+
+
+async def _nothing() -> Plain:
+    nothing: tuple[Bytes, ...] = ()
+    for data in nothing:
+        yield data
 
 
 async def _joined(first: Bytes, rest: Plain) -> Plain:

@@ -97,7 +97,7 @@ class PullLoop:
         useful = asyncio.get_running_loop().time() - self._useful_s < 2 * CREDIT_EVERY_S
         return task_pb2.WorkerCredit(
             bytes=room.free_bytes,
-            slots=room.offer(self.job, useful=useful),
+            slots=room.offer(self.job, running=len(self.running), useful=useful),
             running=list(self.running),
             waits=self.waits()[:WAITS_MAX],
         )

@@ -29,7 +29,7 @@ class Room:
     used_bytes: int = 0
     unsafe: int = 0  # Results that are acked and wait for their last copies.
     _line: deque[tuple[int, asyncio.Future[None]]] = field(default_factory=deque)
-    _promised: dict[str, int] = field(default_factory=dict)  # Slots, to the stewards of other jobs.
+    _useful: dict[str, bool] = field(default_factory=dict)  # Jobs, and whether tasks came lately.
 
     @asynccontextmanager
     async def place(self, size_bytes: int) -> AsyncIterator[int]:
@@ -85,18 +85,19 @@ class Room:
     def free_bytes(self) -> int:
         return max(0, self.bounds().bytes_max - self.used_bytes)
 
-    def offer(self, job: str, *, useful: bool) -> int:
-        """How many more tasks this job may give. What a job makes no use of is not kept for it."""
+    def offer(self, job: str, *, running: int, useful: bool) -> int:
+        """How many more tasks this job may give: its share among those that make use of theirs."""
+        self._useful[job] = useful
         bounds = self.bounds()
-        others = sum(slots for other, slots in self._promised.items() if other != job)
-        free = bounds.slots - self.used_slots - self.waiting
         if self.unsafe >= bounds.unsafe_max:
-            free = 0
-        self._promised[job] = max(0, free) if useful else 0
-        return max(0, free - others)
+            return 0
+        others = sum(used for other, used in self._useful.items() if other != job)
+        share = -(-bounds.slots // (others + 1))
+        free = bounds.slots - self.used_slots - self.waiting
+        return max(0, min(free, share - running))
 
     def forget(self, job: str) -> None:
-        self._promised.pop(job, None)
+        self._useful.pop(job, None)
 
     def waits(self) -> list[str]:
         """Why no more is taken, in plain words; empty when nothing stands still."""

@@ -230,6 +230,7 @@ class TaskRun:
         if sending.at_ack is None:
             assert sending.error is not None, "it ended without a word"
             raise sending.error
+        draft.let_go()
         self._sendings.append(sending)
 
     def _told(
