@@ -26,6 +26,8 @@ async def followed_and_served(
             job.id,
             source.folder,
             uri=source.uri,
+            include=job.spec.include,
+            exclude=job.spec.exclude,
             bytes_per_s_max=job.spec.bandwidth_bytes_per_s_max,
         ) as serving,
     ):

@@ -7,7 +7,7 @@ async with serve(client, job, path, uri=job.spec.source) as serving:
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -58,6 +58,8 @@ class Serving:
     uri: str
     pace: Pace
     threads: ThreadPoolExecutor
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
     room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(PIECES_AT_ONCE))
     bytes_sent: int = 0
     relayed: tuple[str, ...] = ()  # Names of nodes that are served through others.
@@ -88,9 +90,10 @@ class Serving:
         self.bytes_sent += size_bytes
 
     async def source(self, include: tuple[str, ...], exclude: tuple[str, ...]) -> FileSource:
-        key = (include, exclude)
+        # What was excluded here leaves this machine for nobody, whatever a node asks for.
+        key = (self.include or include, self.exclude or exclude)
         if key not in self._sources:
-            opened = await FileSource.opened(self.path, self.threads, include, exclude)
+            opened = await FileSource.opened(self.path, self.threads, *key)
             self._sources.setdefault(key, opened)
         return self._sources[key]
 
@@ -168,6 +171,8 @@ async def serve(
     path: str | os.PathLike[str],
     *,
     uri: str = "",
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
     bytes_per_s_max: int = 0,
 ) -> AsyncIterator[Serving]:
     """SOURCE_AWAY or BAD_REQUEST at once when the path cannot be served. Within the block nodes
@@ -177,6 +182,7 @@ async def serve(
     serving = Serving(
         client, job, _absolute(path), uri or local_uri(path), Pace(bytes_per_s_max), threads
     )
+    serving.include, serving.exclude = tuple(include), tuple(exclude)
     try:
         await serving.source((), ())
         # No TaskGroup: what is raised within the block is to leave it as it is.

@@ -16,6 +16,7 @@ from multicloud.errors import McError
 from multicloud.status import decode
 from multicloud.v1 import source_pb2, source_pb2_grpc, task_pb2
 from nodeagent.jobs.contract import CHANGED, GONE, SkippedObject
+from nodeagent.jobs.sources.files import etag_of
 from nodeagent.jobs.sources.relayed import LaptopSource
 from nodeagent.jobs.sources.streams import LaptopStream
 from nodeagent.jobs.sources.together import SMALL_BYTES
@@ -175,6 +176,24 @@ async def test_many_small_files_go_together_each_with_its_bytes_or_its_reason(
                         assert read.result() == (GONE if place == 7 else CHANGED)
                     else:
                         assert read.result() == (folder / one.path.decode()).read_bytes()
+
+
+async def test_what_was_excluded_leaves_the_laptop_for_nobody(
+    trio: list[Site], folder: Path, people: People
+) -> None:
+    uri = local_uri(folder)
+    job = await submitted(trio[0], ADA, uri)
+    async with (
+        laptop(people, "ada", SUBMITTER, trio[:1]) as client,
+        serve(client, job, folder, exclude=["b"]) as serving,
+    ):
+        await until(lambda: serving.nodes)
+        source = await trio[0].sources.open(job, uri)  # It does not say what it leaves out.
+        assert [one.path for one in await eventually(source)] == [b"big", b"empty"]
+        etag = etag_of((folder / "b" / "small").stat())
+        secret = task_pb2.ListedObject(path=b"b/small", etag=etag, size_bytes=SMALL_BYTES + 1)
+        with pytest.raises(SkippedObject, match="excluded"):
+            await whole(source, secret)
 
 
 async def test_bwlimit_holds_over_all_streams_together(

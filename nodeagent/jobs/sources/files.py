@@ -139,6 +139,8 @@ class FileSource:
 
     def _read(self, path: bytes, etag: str, offset_bytes: int, size_bytes: int) -> bytes:
         name = self._top.inside(path)
+        if not self._globs.allows(name):
+            raise SkippedObject(path, UNREADABLE, "it is excluded")
         with self._top.opened() as top_fd:
             try:
                 fd = beneath.open_file(top_fd, name, self._top.path, os.O_RDONLY | os.O_NONBLOCK)

@@ -26,6 +26,12 @@ class Globs:
             return False
         return self._include is None or _fits_any_part(self._include, path)
 
+    def allows(self, path: bytes) -> bool:
+        """Whether an object is wanted, and every folder on the way to it."""
+        if not self.takes(path):
+            return False
+        return self._exclude is None or not _fits_any_part(self._exclude, path)
+
     def shuts(self, path: bytes) -> bool:
         """Whether a folder need not be entered; its own folders have been asked about before."""
         return self._exclude is not None and self._exclude.fullmatch(path) is not None
