@@ -5,7 +5,7 @@ import secrets
 from blake3 import blake3
 
 from tests.support.nodes import Running, until
-from tests.working.workbench import bench, fill
+from tests.working.workbench import bench, disk, fill
 
 MIB = 1 << 20
 
@@ -126,3 +126,34 @@ async def test_what_is_acked_counts_though_it_does_not_become_safe(trio: list[Ru
             assert not work.ledger.safe()
     finally:
         fill(trio[1], full=False)
+
+
+async def test_a_chunk_that_nobody_took_is_read_and_sealed_anew(trio: list[Running]) -> None:
+    objects = {"a": secrets.token_bytes(MIB + 9), "b": secrets.token_bytes(77)}
+    async with bench(trio, objects, target_bytes=4 * MIB) as work:
+        for node in trio:
+            disk(node).refusals = 1
+        work.steward.give(*work.tasks())
+        await work.done(1)
+        assert await work.files() == objects
+        assert work.source.reads > 3
+    for node in trio:
+        disk(node).refusals = 0
+
+
+async def test_a_task_whose_chunk_finds_no_place_is_refused_and_can_be_done_later(
+    trio: list[Running],
+) -> None:
+    async with bench(trio, {"a": b"data"}) as work:
+        for node in trio:
+            fill(node, full=True)
+        (task,) = work.tasks()
+        work.steward.give(task)
+        await until(lambda: work.steward.refused, 20)
+        assert work.steward.refused[0].reason == "COPIES_MISSING"
+        assert work.room.used_slots == work.room.used_bytes == 0
+        for node in trio:
+            fill(node, full=False)
+        work.steward.give(task)
+        await work.done(1)
+        assert await work.files() == {"a": b"data"}

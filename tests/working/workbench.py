@@ -39,9 +39,11 @@ QUICK = Patience(tries_max=1, pause_base_s=0.01, pause_s_max=0.05, elsewhere_s=3
 
 class Moody(MemoryStore):
     full = False
+    refusals = 0  # So many more puts are refused.
 
     async def put(self, file_bytes_max: int, chunk_id: bytes = b""):  # type: ignore[no-untyped-def]
-        if self.full:
+        self.refusals -= 1
+        if self.full or self.refusals >= 0:
             raise McError("NO_ROOM", "this disk is full")
         return await super().put(file_bytes_max, chunk_id)
 
@@ -50,10 +52,14 @@ def moody(place: Place) -> Volumes:
     return Volumes([Moody(f"volume-{place.id}", clock=time.time)])
 
 
-def fill(node: Running, full: bool) -> None:
+def disk(node: Running) -> Moody:
     (store,) = node.node.data.store.stores
     assert isinstance(store, Moody)
-    store.full = full
+    return store
+
+
+def fill(node: Running, full: bool) -> None:
+    disk(node).full = full
 
 
 @dataclass
