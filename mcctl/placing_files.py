@@ -131,7 +131,6 @@ class Target:
             said = f"{_shown(self._file.path)} ended at {self._at_bytes} of {self._file.bytes}"
             raise McError("DAMAGE", said)
         try:
-            os.fsync(self._out)
             self.dress(self._draft)
             os.replace(self._draft, self._path)
         except OSError as error:

@@ -2,6 +2,7 @@
 number, any file by its path, files from a path on. Blocks read last are kept.
 """
 
+from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -73,9 +74,9 @@ class ManifestReading:
         """From that path on, in order."""
         number, last = await self._number_of(begin), await self._last()
         while number <= last:
-            for file in await self._files_of(number):
-                if file.path >= begin:
-                    yield file
+            found = await self._files_of(number)
+            for place in range(bisect_left(found, begin, key=_path), len(found)):
+                yield found[place]
             number += 1
 
     async def _number_of(self, path: bytes) -> int:
@@ -116,6 +117,10 @@ class ManifestReading:
             raise McError("DAMAGE", f"the manifest ends before its block {number}")
         ref = self.record.manifest[place]
         return await self.chunks_of_node.frame(ref.id, self.key, index, BLOCK_BYTES)
+
+
+def _path(file: records_pb2.ManifestFile) -> bytes:
+    return file.path
 
 
 def _keep(kept: OrderedDict[int, list[T]], number: int, found: list[T]) -> None:
