@@ -15,3 +15,5 @@ class StewardSettings:
     ahead_tasks: int = 64  # Planned and not yet taken; then listing waits.
     worker_silent_s: float = 6.0  # A worker that says nothing for so long has its tasks taken back.
     offer_s: float = 2.0  # An offer that its worker does not know after so long was lost.
+    turn_s: float = 1.0  # So much later each further keeper goes on with a job.
+    replace_after_s: float = 30.0  # A keeper that is back by then has lost nothing.

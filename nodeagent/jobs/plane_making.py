@@ -1,9 +1,10 @@
 """The jobs of a real node: joined with its council, its members, its wire and its disks."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
+from coordinator.jobs.settings import StewardSettings
 from coordinator.types import NodeId
 from identity.store import NodeIdentity
 from multicloud.errors import McError
@@ -45,6 +46,7 @@ class JobParts:
     working: Working | None = None
     manifests: Manifests | None = None
     safety: Safety | None = None
+    settings: StewardSettings = field(default_factory=StewardSettings)
 
 
 class Surroundings(Protocol):
@@ -79,7 +81,12 @@ class NodeJobs:
         part, own = node.council.part, node.roster.own
         council, around = part.council, part.world
         self.world = JobWorld(
-            own.id, around.view, around.name_of, around.channel_to, part.volume_of
+            own.id,
+            around.view,
+            around.name_of,
+            around.channel_to,
+            part.volume_of,
+            parts.settings,
         )
         key = node.identity.cluster_key
         cluster_keys = {} if key is None else {CLUSTER_KEY_VERSION: ClusterKey(1, key)}

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from multicloud.errors import McError
 from multicloud.v1 import records_pb2
-from nodeagent.core.delivery_words import ACK_COPIES_DEFAULT
 from nodeagent.jobs.contract import Results, Written
 from nodeagent.jobs.datasets.manifest import Delivering, write_manifest
 from nodeagent.jobs.plane_world import JobWorld
+from nodeagent.jobs.steward_safety import ack_copies
 from nodeagent.rpc.policies import policy_of
 from nodeagent.store.keyring_council import CouncilKeyring
 from nodeagent.wire.deliver import Deliverer
@@ -33,7 +33,7 @@ class DeliveredManifests:
             policy,
             header.id,
             domain,
-            ack_copies=spec.policy.ack_copies or min(ACK_COPIES_DEFAULT, policy.replicas),
+            ack_copies=ack_copies(spec),
         )
         head = records_pb2.ManifestHead(
             name=spec.dataset,

@@ -17,8 +17,6 @@ from nodeagent.jobs.steward_replacing import replace
 from nodeagent.jobs.steward_run import StewardRun
 
 _log = structlog.stdlib.get_logger(__name__)
-TURN_S = 1.0
-REPLACE_AFTER_S = 30.0  # A keeper that is back by then has lost nothing.
 KEEPERS = 3
 GONE = frozenset({Knowing.DOWN, Knowing.DEAD, Knowing.LEFT, Knowing.REMOVED})
 
@@ -43,7 +41,7 @@ class Succession:
     async def _take_over(self, value: records_pb2.JobHeader, keepers: list[NodeId]) -> None:
         away_s = self._away_s(value.id, value.steward)
         live = [n for n in keepers if n != value.steward and self.world.is_there(n)]
-        if away_s is None or away_s < live.index(self.world.own) * TURN_S:
+        if away_s is None or away_s < live.index(self.world.own) * self.world.settings.turn_s:
             return
         own, epoch, steward = self.world.own, value.epoch, value.steward
 
@@ -73,7 +71,9 @@ class Succession:
         if node == self.world.own:
             return False
         away_s = self._away_s(run.header.id, node)
-        return run.has_lost_disk(node) or (away_s is not None and away_s >= REPLACE_AFTER_S)
+        return run.has_lost_disk(node) or (
+            away_s is not None and away_s >= self.world.settings.replace_after_s
+        )
 
     def _spare(self, job: str, keepers: list[NodeId]) -> NodeId | None:
         live = [n for n in self.world.view().members if self.world.is_there(n)]

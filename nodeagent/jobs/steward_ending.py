@@ -34,6 +34,10 @@ class Ended(Protocol):
 
     figures: Figures
 
+    async def settle(self) -> None:
+        """Enough copies live of all that counts; COPIES_MISSING while they do not."""
+        ...
+
     def chosen(self) -> AsyncIterator[task_pb2.TaskResult]: ...
 
 
@@ -66,6 +70,7 @@ class Ending:
             while True:
                 try:
                     if not error and written is None:
+                        await run.settle()
                         written = await self.manifests.write(header, run.chosen)
                     await self._decide(header, run, error, written)
                     return error

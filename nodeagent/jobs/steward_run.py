@@ -36,7 +36,7 @@ from nodeagent.jobs.steward_ending import Ending, Verdict
 from nodeagent.jobs.steward_figures import Figures, task_of
 from nodeagent.jobs.steward_learning import Learning
 from nodeagent.jobs.steward_listing import Listing
-from nodeagent.jobs.steward_safety import Safety
+from nodeagent.jobs.steward_safety import Safety, settle
 from nodeagent.jobs.steward_streams import WorkerStreams
 from nodeagent.jobs.steward_writing import Writing
 
@@ -74,6 +74,7 @@ class StewardRun:
     _pipeline: Pipeline = field(init=False)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _verdict: Verdict | None = None
+    _settled: set[str] = field(default_factory=set)
     _busy: set[str] = field(default_factory=set)  # Facts and results that are being worked on.
     _look_again_s: float = 0.0
     _making_safe: asyncio.Semaphore = field(
@@ -360,6 +361,10 @@ class StewardRun:
 
     def _ledger_troubles(self) -> list[str]:
         return [why for why in (self.writing.trouble or self.learning.trouble,) if why]
+
+    async def settle(self) -> None:
+        world, ledger = self.means.world, self.steward.ledger
+        await settle(self.header, ledger, world, self.means.safety, self._settled)
 
     async def chosen(self) -> AsyncIterator[task_pb2.TaskResult]:
         """The results that count, each once, from whichever keeper has them."""

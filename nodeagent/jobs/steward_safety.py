@@ -2,16 +2,18 @@
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from coordinator.electorate import Ask
 from coordinator.jobs.facts import Chunk, Result
+from coordinator.jobs.ledger import Ledger
 from coordinator.placement import Election
 from coordinator.prices import GB
 from coordinator.types import Domain
 from multicloud.errors import McError
 from multicloud.v1 import common_pb2, job_pb2, records_pb2, task_pb2
+from nodeagent.core.delivery_words import ACK_COPIES_DEFAULT
 from nodeagent.jobs.facts import safe_fact
 from nodeagent.jobs.plane_world import JobWorld
 from nodeagent.rpc.policies import policy_of
@@ -53,7 +55,7 @@ class DeliveredSafety:
         ask = Ask(policy, source, task, chunk.file_bytes, holders=holders)
         election = await asyncio.to_thread(self.deliverer.brain.elect, ask, {})
         terms = Terms(header.id, task, chunk.file_bytes, chunk.id)
-        ack = header.spec.policy.ack_copies or min(2, policy.replicas)
+        ack = ack_copies(header.spec)
         return await self.deliverer.deliver(
             lambda: _nowhere(chunk), election, terms, ack_copies=ack
         )
@@ -77,6 +79,36 @@ class DeliveredSafety:
                     bytes=chunk.file_bytes,
                     usd=edge.usd_per_gb * chunk.file_bytes / GB,
                 )
+
+
+async def settle(
+    header: records_pb2.JobHeader,
+    ledger: Ledger,
+    world: JobWorld,
+    safety: Safety,
+    settled: set[str],
+) -> None:
+    """Returns when every chunk that counts has as many live copies as an ack asks for.
+
+    What was safe may have lost copies since; `settled` remembers what was made safe here again.
+    """
+    enough = ack_copies(header.spec)
+    for task in list(ledger.tasks.values()):
+        result = task.chosen
+        if result is None or result.id in settled:
+            continue
+        chunks = task.chunks()
+        if any(_live(chunk, world) < enough for chunk in chunks):
+            await safety.make(header, replace(result, chunks=chunks))
+        settled.add(result.id)
+
+
+def _live(chunk: Chunk, world: JobWorld) -> int:
+    return len({copy.node for copy in chunk.copies if world.is_there(copy.node)})
+
+
+def ack_copies(spec: job_pb2.JobSpec) -> int:
+    return spec.policy.ack_copies or min(ACK_COPIES_DEFAULT, policy_of(spec.policy).replicas)
 
 
 def _nowhere(chunk: Chunk) -> Parts:

@@ -10,6 +10,7 @@ from pathlib import Path
 from blake3 import blake3
 
 from coordinator.jobs.facts import Result
+from coordinator.jobs.settings import StewardSettings
 from multicloud.errors import McError
 from multicloud.v1 import common_pb2, job_pb2, records_pb2, task_pb2
 from nodeagent.jobs.contract import Pull, Results, Written
@@ -19,7 +20,7 @@ from nodeagent.jobs.keepers import Keepers
 from nodeagent.jobs.keeping import Keeping
 from nodeagent.jobs.plane_making import JobParts
 from nodeagent.jobs.plane_world import JobWorld
-from tests.support.nodes import Running, make_place, running, until
+from tests.support.nodes import Place, Running, make_place, running, until
 from tests.support.people import People
 
 MIB = 1 << 20
@@ -197,6 +198,7 @@ class Crew:
     nodes: dict[int, Running] = field(default_factory=dict)
     hands: dict[int, Hand] = field(default_factory=dict)
     stacks: dict[int, AsyncExitStack] = field(default_factory=dict)
+    settings: StewardSettings = field(default_factory=StewardSettings)
 
     async def start(self, number: int) -> Running:
         known = [node.address for node in self.nodes.values()]
@@ -204,12 +206,12 @@ class Crew:
         place = make_place(self.people, self.folder, number, {"join": join, "watch": WATCH})
         return await self._up(number, place)
 
-    async def restart(self, number: int, place: object) -> Running:
+    async def restart(self, number: int, place: Place) -> Running:
         return await self._up(number, place)
 
-    async def _up(self, number: int, place) -> Running:  # type: ignore[no-untyped-def]
+    async def _up(self, number: int, place: Place) -> Running:
         hand = self.hands.setdefault(number, Hand(self.source))
-        parts = JobParts(self.source, hand, self.shelf, self.steady)
+        parts = JobParts(self.source, hand, self.shelf, self.steady, self.settings)
         stack = self.stacks[number] = AsyncExitStack()
         node = await stack.enter_async_context(running(place, job_parts=parts))
         hand.world, hand.keeping = node.node.jobs.world, node.node.jobs.plane.keeping
