@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 
 from multicloud.errors import McError
-from multicloud.v1 import records_pb2
+from multicloud.v1 import job_pb2, records_pb2
 from nodeagent.council.contract import Council
 from nodeagent.jobs.contract import Manifests, Sources, Working
 from nodeagent.jobs.datasets.making import Datasets
@@ -62,7 +62,8 @@ class JobPlane:
     known: dict[str, Header] = field(default_factory=dict)  # Newest that came here.
     _stewards: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     _workers: dict[str, asyncio.Task[None]] = field(default_factory=dict)
-    _let_go: set[str] = field(default_factory=set)  # Ended, and nothing of them is pinned here.
+    _unpinned: set[str] = field(default_factory=set)  # Ended, and nothing of them is pinned here.
+    _forgotten: set[str] = field(default_factory=set)  # Their ledgers are gone, too.
     _group: asyncio.TaskGroup | None = None
     _succession: Succession = field(init=False)
 
@@ -195,19 +196,22 @@ class JobPlane:
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def _after(self, header: Header) -> None:
-        """What an ended job leaves is let go, once its version stands."""
-        job = header.id
-        if job in self._let_go:
+        """What an ended job leaves is let go: its pins once its version stands, its ledger when
+        nobody will ask for a receipt. One that has failed may be tried again until then.
+        """
+        job, outcome = header.id, header.value.outcome
+        if job in self._forgotten:
             return
-        outcome, own = header.value.outcome, self.world.own
-        keepers = [keeper.node for keeper in header.value.keepers]
-        done = bool(outcome.manifest)
+        done = outcome.state == job_pb2.JOB_STATE_DONE
         if done and not self.near.council.list(version_key(header.value)):
-            if own in keepers and header.version:
+            if self.world.own in [keeper.node for keeper in header.value.keepers]:
                 await self.ending.tell_version(header.value)
             return
-        if self.near.store is not None:
+        old = self.world.clock_unix_s() - outcome.ended_unix_ms / 1000 > KEEP_S
+        failed = outcome.state == job_pb2.JOB_STATE_FAILED
+        if job not in self._unpinned and self.near.store is not None and (old or not failed):
             await self.near.store.unpin(job)
-        if self.world.clock_unix_s() - outcome.ended_unix_ms / 1000 > KEEP_S:
+            self._unpinned.add(job)
+        if old:
             await self.keeping.forget(job)
-            self._let_go.add(job)
+            self._forgotten.add(job)
