@@ -63,6 +63,7 @@ METRICS: Mapping[str, Metric] = {
     "mc.work.tasks": Metric("count", "{task}", "Tasks of jobs that ended here, by how"),
     "mc.work.task.duration": Metric("observe", "s", "From an offered task to its fact"),
     "mc.work.results": Metric("count", "{task}", "Acked results, by what became of their copies"),
+    "mc.breaker.closed": Metric("count", "1", "Circuit breakers that closed again, by peer"),
     "mc.breaker.opened": Metric("count", "1", "Circuit breakers that opened, by peer and reason"),
     "mc.council.ballots": Metric("count", "1", "Ballots of this node, by how they ended"),
     "mc.council.decision.duration": Metric("observe", "s", "From a wish to its decision"),

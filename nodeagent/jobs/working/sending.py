@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Protocol
 
+import structlog
+
 from coordinator.electorate import Ask
 from coordinator.placement import Election
 from coordinator.policy import Policy
@@ -22,6 +24,7 @@ from nodeagent.wire.outlet import Terms
 from nodeagent.wire.parts import Parts
 from nodeagent.wire.sealing import sealed_bytes_max
 
+_log = structlog.stdlib.get_logger(__name__)
 Borders = Mapping[tuple[str, str], int]  # Cloud to cloud: bytes.
 
 
@@ -142,6 +145,9 @@ class Sender:
         """Who has taken a copy is well; who failed is left alone after a few times."""
         breakers, now_s = self.brain.breakers, self.brain.clock_s()
         for copy in done.reached.copies:
+            if breakers.states(now_s).get(copy.node, State.CLOSED) is not State.CLOSED:
+                self.counting.count("mc.breaker.closed", peer=copy.node)
+                _log.info("peer_trusted_again", peer=copy.node)
             breakers.succeeded(copy.node)
         for failed in done.reached.failures:
             row = REASONS.get(failed.reason)
@@ -152,6 +158,7 @@ class Sender:
             after = breakers.states(now_s)[failed.node]
             if after is State.OPEN and before is not State.OPEN:
                 self.counting.count("mc.breaker.opened", peer=failed.node, reason=failed.reason)
+                _log.warning("peer_left_alone", peer=failed.node, why=str(failed))
 
     def borders(self, done: Delivered, file_bytes: int, before: Collection[Copy] = ()) -> Borders:
         """What the new copies brought over borders: along the elected tree, and to whoever took
