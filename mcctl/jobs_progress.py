@@ -114,5 +114,7 @@ def _row(stage: job_pb2.StageProgress) -> list[str | Cell]:
 
 
 def _bar(done: int, planned: int) -> str:
-    filled = min(BAR_CHARS, BAR_CHARS * done // planned) if planned else 0
+    if not planned:
+        return ""
+    filled = min(BAR_CHARS, BAR_CHARS * done // planned)
     return "━" * filled + "─" * (BAR_CHARS - filled)

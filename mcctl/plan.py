@@ -6,6 +6,7 @@ from mcctl import reach, show
 from mcctl.cli import run_async
 from mcctl.jobs_show import clock
 from mcctl.place import survives
+from mcctl.plan_counted import counted
 from mcctl.show import Block, Cell, Table
 from mcctl.sizes import human
 from mcctl.submit_options import (
@@ -18,6 +19,7 @@ from mcctl.submit_options import (
     Include,
     MaxUsd,
     Near,
+    Origin,
     PipelineFile,
     Replicas,
     Source,
@@ -49,9 +51,11 @@ def plan(
     strict: Strict = False,
 ) -> None:
     """What a job would read, write, cost and survive. Nothing runs."""
+    found = origin(source)
     planned(
+        found,
         spec(
-            origin(source),
+            found,
             name=name,
             pipeline=pipeline,
             replicas=replicas,
@@ -64,23 +68,26 @@ def plan(
             bwlimit=bwlimit,
             max_usd=max_usd,
             strict=strict,
-        )
+        ),
     )
 
 
-def planned(wanted: job_pb2.JobSpec) -> None:
+def planned(source: Origin, wanted: job_pb2.JobSpec) -> None:
     """`plan`, and `submit --dry-run`."""
-    found = run_async(_planned(wanted))
+    found = run_async(_planned(source, wanted))
     show.emit(fields(found), screen(found))
 
 
-async def _planned(wanted: job_pb2.JobSpec) -> job_pb2.PlanJobResponse:
+async def _planned(source: Origin, wanted: job_pb2.JobSpec) -> job_pb2.PlanJobResponse:
+    size = await counted(source.folder, wanted)
     async with reach.client() as client:
-        return await ask(client, wanted)
+        return await ask(client, wanted, size)
 
 
-async def ask(client: Client, wanted: job_pb2.JobSpec) -> job_pb2.PlanJobResponse:
-    request = job_pb2.PlanJobRequest(spec=wanted)
+async def ask(
+    client: Client, wanted: job_pb2.JobSpec, size: job_pb2.CountedSource | None
+) -> job_pb2.PlanJobResponse:
+    request = job_pb2.PlanJobRequest(spec=wanted, counted=size)
     return await client.stub(JobServiceStub).PlanJob(request, timeout=PLAN_S_MAX)
 
 

@@ -19,6 +19,7 @@ from mcctl.jobs_follow import (
 )
 from mcctl.jobs_show import fields, named, state_name
 from mcctl.options import options
+from mcctl.plan_counted import counted
 from mcctl.submit_options import (
     REPLICAS,
     Ack,
@@ -103,7 +104,7 @@ def submit(
         strict=strict,
     )
     if dry_run:
-        plan.planned(wanted)
+        plan.planned(found, wanted)
         return 0
     request = job_pb2.CreateJobRequest(
         request_id=request_id or uuid4().hex, spec=wanted, traceparent=_traceparent()
@@ -114,8 +115,11 @@ def submit(
 async def _submitted(
     request: job_pb2.CreateJobRequest, source: Origin, followed: Followed, *, wait: bool
 ) -> int:
+    size = await counted(source.folder, request.spec)
+    if size is not None:
+        request.counted.CopyFrom(size)
     async with reach.client() as client:
-        if not await _may_cost(client, request.spec):
+        if not await _may_cost(client, request.spec, size):
             show.note("nothing was submitted")
             return 1
     job = followed.job = await _created(request)
@@ -159,11 +163,13 @@ def _tell_decided(job: job_pb2.Job) -> None:
     show.next_step(f"`mcctl watch {job.id}`")
 
 
-async def _may_cost(client: Client, wanted: job_pb2.JobSpec) -> bool:
+async def _may_cost(
+    client: Client, wanted: job_pb2.JobSpec, size: job_pb2.CountedSource | None
+) -> bool:
     """Above the dollars that the context allows without a question, a person is asked."""
     limit_usd = client.context.confirm_usd
     try:
-        planned = await plan.ask(client, wanted)
+        planned = await plan.ask(client, wanted, size)
     except McError as unknown:
         if unknown.reason not in ("SOURCE_AWAY", "DEADLINE"):
             raise

@@ -19,6 +19,7 @@ from tests.support.people import People
 
 SOURCE = "node://node-41/srv/raw"
 SUBMIT = ("submit", SOURCE, "--name", "corpus")
+CreateJob = job_pb2.CreateJobRequest
 RUNNING, DONE = job_pb2.JOB_STATE_RUNNING, job_pb2.JOB_STATE_DONE
 COUNTS = {
     "objects_listed": 3,
@@ -62,7 +63,7 @@ async def test_submit_without_a_terminal_returns_once_the_job_is_decided(ann: Ac
     assert json.loads(said) == {
         "job": JOB, "dataset": "corpus", "version": "1", "state": "listing"
     }  # fmt: skip
-    (created,) = [a for a in ann.jobs.asked if isinstance(a, job_pb2.CreateJobRequest)]
+    (created,) = [a for a in ann.jobs.asked if isinstance(a, CreateJob)]
     spec = created.spec
     assert (created.request_id, spec.source, spec.usd_max) == ("r1", SOURCE, 40.0)
     assert (spec.policy.replicas, spec.policy.near_region) == (2, "aws/us-east-1")
@@ -156,9 +157,15 @@ async def test_a_timeout_has_its_exit_code_and_says_that_the_job_goes_on(ann: Ac
 
 async def test_files_of_this_machine_are_served_until_every_byte_is_acked(ann: Account) -> None:
     (ann.folder / "data").mkdir()
-    process = await ann.starts("submit", "data", "--name", "corpus")
+    for name in ("a.txt", "b.txt", "c.bin"):
+        (ann.folder / "data" / name).write_text("12345")
+    process = await ann.starts("submit", "data", "--name", "corpus", "--exclude", "*.bin")
     await until(lambda: ann.jobs.watching)
-    spec = next(a.spec for a in ann.jobs.asked if isinstance(a, job_pb2.CreateJobRequest))
+    asked = [a for a in ann.jobs.asked if isinstance(a, CreateJob | job_pb2.PlanJobRequest)]
+    assert {(a.counted.objects, a.counted.bytes, a.counted.complete) for a in asked} == {
+        (2, 10, True)
+    }, "no node can count them before the job is there"
+    spec = asked[-1].spec
     assert spec.source.endswith(str(ann.folder / "data"))
     await ann.jobs.set(job(spec=spec, source_done=True))
     code, said, errors = await ending(process)
