@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -29,7 +30,6 @@ NAME = "demo"
 EXIT_PARTLY = 6
 MIB = 1 << 20
 PROVE_S = 60.0
-REPAIR_GOAL_SHARE = 0.5  # Of the rate of the ingest.
 REPAIR_S_MAX = 120.0
 LOOK_AGAIN_S = 0.5
 WAN_RATIO_MAX = 1.02
@@ -98,13 +98,18 @@ class Work:
 
     async def lose(self, stage: Stage) -> None:
         """A node is lost for good: others know, make its copies anew, and serve all of it."""
-        victim = stage.names[2]
+        victim = self._victim(stage)
         stage.checks.figure("rss_mib_max", await _rss_mib_max(stage))
         begun_s = await acts.down(stage, victim)
         await self._repaired(stage, victim, begun_s)
         if "get" in TABLE:
             await self._read_back(stage)
         await acts.back(stage, victim)
+
+    def _victim(self, stage: Stage) -> str:
+        """Whoever holds most of it, and is not the node that answers us."""
+        held = Counter(c["node"] for chunk in self.receipt["replicas"] for c in chunk["copies"])
+        return max(stage.others(stage.client.node.name), key=lambda name: held[name])
 
     async def _repaired(self, stage: Stage, victim: str, begun_s: float) -> None:
         show.note("What it held is made anew from the copies that are left:")
@@ -116,11 +121,10 @@ class Work:
             for chunk in self.receipt["replicas"]
             if victim in {copy["node"] for copy in chunk["copies"]}
         ]
-        node = await stage.client.to(others[0])
         for chunk in lost:
             request = admin_pb2.VerifyChunkRequest(chunk_id=bytes.fromhex(chunk["id"]))
             while True:
-                answer = await node.admin.VerifyChunk(request, timeout=PROVE_S)
+                answer = await stage.client.admin.VerifyChunk(request, timeout=PROVE_S)
                 good = sum(c.state == admin_pb2.COPY_STATE_GOOD for c in answer.copies)
                 if good >= answer.replicas:
                     break

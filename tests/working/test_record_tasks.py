@@ -3,8 +3,9 @@
 import json
 
 from multicloud.v1 import task_pb2
-from nodeagent.jobs.working.records import Filled, Recording
+from nodeagent.jobs.working.records import Filled, Recording, processed
 from nodeagent.process.events import Closed, Data, Done, Opened
+from nodeagent.process.read import Bounds
 from tests.process.tasks import pipeline
 from tests.support.nodes import Running, until
 from tests.working.workbench import bench
@@ -25,6 +26,12 @@ format = "jsonl"
 
 def lines(*records: object) -> bytes:
     return b"".join(json.dumps(record).encode() + b"\n" for record in records)
+
+
+def test_what_steps_see_at_once_is_never_too_long_for_a_record() -> None:
+    for target_bytes in (1 << 10, 64 << 20, 512 << 20):
+        asked = processed([], pipeline(CLEAN), target_bytes, 64 << 20, ())
+        Bounds(asked.chunk_bytes, asked.record_bytes_max)  # As the process that gets it checks.
 
 
 async def test_records_are_processed_and_bad_ones_put_aside(trio: list[Running]) -> None:

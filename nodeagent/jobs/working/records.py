@@ -206,5 +206,7 @@ def processed(
     python_path: Sequence[str],
 ) -> Processed:
     parts = [part_of(asked, target_bytes) for asked in inputs]
-    bounds = chunk_bytes_for(target_bytes), record_bytes_max
+    chunk_bytes = chunk_bytes_for(target_bytes)
+    # One record may be all that steps see at once, however large the job's chunks are.
+    bounds = chunk_bytes, max(chunk_bytes, record_bytes_max)
     return Processed(pipeline, parts, *bounds, python_path)
