@@ -101,10 +101,12 @@ class Work:
         victim = self._victim(stage)
         stage.checks.figure("rss_mib_max", await _rss_mib_max(stage))
         begun_s = await acts.down(stage, victim)
-        await self._repaired(stage, victim, begun_s)
-        if "get" in TABLE:
-            await self._read_back(stage)
-        await acts.back(stage, victim)
+        try:
+            await self._repaired(stage, victim, begun_s)
+            if "get" in TABLE:
+                await self._read_back(stage)
+        finally:
+            await acts.back(stage, victim)
 
     def _victim(self, stage: Stage) -> str:
         """Whoever holds most of it, and is not the node that answers us."""
