@@ -107,6 +107,23 @@ def test_a_node_that_fails_again_and_again_is_passed_by_while_others_will_do() -
     assert brain.unfit == []
 
 
+def test_after_a_pause_it_is_tried_with_one_chunk_at_a_time() -> None:
+    brain = Brain()
+    brain.members = brain.members[:4]
+    sending = sender(brain)
+    where = brain.members[0].facts
+    assert where
+    wanted = ask(where.domain, "k", Policy(4, ((Level.NODE, 4),)))
+    bad = brain.members[3].id
+    for _ in range(2):
+        sending._learn(delivered(elected(brain), failed=bad))
+    sending.brain.clock_s = lambda: 1.0
+    assert bad in [seat.node for seat in sending.brain.elect(wanted, {}).targets]
+    assert not sending.brain.breakers.allows(bad, 1.0)
+    sending._learn(delivered(elected(brain), bad))
+    assert sending.brain.breakers.allows(bad, 1.0)
+
+
 def test_when_no_others_are_left_it_is_asked_after_all() -> None:
     brain = Brain()
     brain.members = brain.members[:3]

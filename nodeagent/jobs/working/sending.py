@@ -62,12 +62,14 @@ class CarefulBrain:
         return self.brain.cost(a, b)
 
     def elect(self, ask: Ask, unfit: Mapping[NodeId, str]) -> Election:
-        avoided = self.breakers.unfit(self.clock_s())
-        if avoided:
-            found = self.brain.elect(ask, {**avoided, **unfit})
-            if found.met:
-                return found
-        return self.brain.elect(ask, unfit)
+        now_s = self.clock_s()
+        avoided = self.breakers.unfit(now_s)
+        found = self.brain.elect(ask, {**avoided, **unfit})
+        if avoided and not found.met:
+            found = self.brain.elect(ask, unfit)
+        for seat in found.targets:
+            self.breakers.tries(seat.node, now_s)
+        return found
 
 
 @dataclass(slots=True)
