@@ -32,6 +32,7 @@ from nodeagent.jobs.keepers import Keepers
 from nodeagent.jobs.keeping import Keeping
 from nodeagent.jobs.plane_world import JobWorld
 from nodeagent.jobs.planning import cut_of, pipeline_of
+from nodeagent.jobs.steward_chosen import chosen
 from nodeagent.jobs.steward_ending import Ending, Verdict
 from nodeagent.jobs.steward_figures import Figures, task_of
 from nodeagent.jobs.steward_learning import Learning
@@ -366,22 +367,9 @@ class StewardRun:
         world, ledger = self.means.world, self.steward.ledger
         await settle(self.header, ledger, world, self.means.safety, self._settled)
 
-    async def chosen(self) -> AsyncIterator[task_pb2.TaskResult]:
-        """The results that count, each once, from whichever keeper has them."""
-        wanted = {
-            task.chosen.id for task in self.steward.ledger.tasks.values() if task.chosen is not None
-        }
-        others = [node for node in self.keepers.nodes if node != self.keepers.own]
-        for node in (self.keepers.own, *others):
-            if not wanted:
-                return
-            async for fact in self.keepers.facts_of(node):
-                if fact.id in wanted:
-                    wanted.discard(fact.id)
-                    yield fact.result
-        if wanted:
-            said = f"{len(wanted)} results of job {self.header.id} are on no keeper that answers"
-            raise McError("UNREACHABLE", said, next="start the keepers that are away")
+    def chosen(self) -> AsyncIterator[task_pb2.TaskResult]:
+        """The results that count."""
+        return chosen(self.keepers, self.steward.ledger.tasks, self._cut)
 
 
 def _first_of(failed: BaseExceptionGroup[BaseException]) -> BaseException:
