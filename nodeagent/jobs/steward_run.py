@@ -43,6 +43,7 @@ from nodeagent.jobs.steward_writing import Writing
 
 _log = structlog.stdlib.get_logger(__name__)
 TICK_S = 0.25
+REST = 2.0  # Times as long as a look took, nothing is looked at.
 AGAIN_S = 1.0  # Between two looks at a source that is away.
 MAKING_SAFE_MAX = 4
 
@@ -148,6 +149,8 @@ class StewardRun:
                 self._obey(action)
             if self.figures.sample(self.steward.ledger, now_s):
                 self._judge()
+            took_s = world.clock_s() - now_s
+            await asyncio.sleep(took_s * REST)  # Many open tasks: each look takes a while.
             with suppress(TimeoutError):
                 async with asyncio.timeout(TICK_S):
                     await self._wake.wait()
