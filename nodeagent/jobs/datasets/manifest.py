@@ -31,7 +31,7 @@ from nodeagent.wire.parts import Parts
 from nodeagent.wire.sealing import Plain, Sealing, sealed_bytes_max
 
 CHUNK_BYTES = BLOCKS_PER_CHUNK * BLOCK_BYTES
-RESULTS_AT_ONCE = 256
+BATCH_BYTES = 2 << 20  # Of results that wait to be sorted.
 
 
 class Send(Protocol):
@@ -85,11 +85,13 @@ async def _sorted(
     sorting = await asyncio.to_thread(Sorting, folder / "sorting")
     try:
         batch: list[task_pb2.TaskResult] = []
+        batch_bytes = 0
         async for result in results:
             batch.append(result)
-            if len(batch) >= RESULTS_AT_ONCE:
+            batch_bytes += result.ByteSize()
+            if batch_bytes >= BATCH_BYTES:
                 await asyncio.to_thread(sorting.add, batch)
-                batch = []
+                batch, batch_bytes = [], 0
         await asyncio.to_thread(sorting.add, batch)
         await asyncio.to_thread(sorting.leave_out, left_out)
         await asyncio.to_thread(sorting.done)
