@@ -41,7 +41,7 @@ class JobService:
         self, request: job_pb2.PlanJobRequest, call: Call
     ) -> job_pb2.PlanJobResponse:
         await self.making.check(request.spec)
-        return await self.estimating.plan("", request.spec)
+        return await self.estimating.plan("", request.spec, request.counted)
 
     async def create_job(
         self, request: job_pb2.CreateJobRequest, call: Call
@@ -50,7 +50,7 @@ class JobService:
             said = f"a request id has no more than {REQUEST_ID_CHARS_MAX} characters"
             raise McError("BAD_REQUEST", said)
         await self.making.check(request.spec)
-        plan = await self.estimating.plan("", request.spec)
+        plan = await self.estimating.plan("", request.spec, request.counted)
         limit = request.spec.usd_max
         if limit and plan.cost.planned_usd > limit:
             said = f"it would cost {plan.cost.planned_usd:.2f} dollars, {limit:.2f} are allowed"

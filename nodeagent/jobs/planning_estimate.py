@@ -19,7 +19,7 @@ from multicloud.v1 import common_pb2, job_pb2
 from nodeagent.jobs.contract import Sources
 from nodeagent.jobs.facts import tasks_of
 from nodeagent.jobs.plane_world import JobWorld
-from nodeagent.jobs.planning import cut_of
+from nodeagent.jobs.planning import CHUNK_BYTES_DEFAULT, cut_of
 from nodeagent.jobs.steward_listing import Listing
 from nodeagent.rpc.admin.placing import survival_message
 from nodeagent.rpc.policies import policy_of
@@ -37,6 +37,11 @@ class _Listed:
     complete: bool = False
 
 
+def _as_counted(counted: job_pb2.CountedSource, chunk_bytes: int) -> _Listed:
+    tasks = max(1, -(-counted.bytes // chunk_bytes))
+    return _Listed(counted.objects, counted.bytes, tasks, counted.complete)
+
+
 @dataclass(slots=True)
 class Estimating:
     world: JobWorld
@@ -44,9 +49,15 @@ class Estimating:
     brain: Brain
     prices_date: str
 
-    async def plan(self, job: str, spec: job_pb2.JobSpec) -> job_pb2.PlanJobResponse:
-        """A source that is away is planned as empty, and `listing_complete` says so."""
+    async def plan(
+        self, job: str, spec: job_pb2.JobSpec, counted: job_pb2.CountedSource
+    ) -> job_pb2.PlanJobResponse:
+        """A source that is away is planned as whoever asks has counted it, else as empty, and
+        `listing_complete` says so.
+        """
         listed, sample = await self._listed(job, spec)
+        if not listed.objects and counted.objects:
+            listed = _as_counted(counted, spec.chunk_size_bytes or CHUNK_BYTES_DEFAULT)
         policy = policy_of(spec.policy)
         readers = self._readers(job, spec)
         size = listed.bytes // max(1, listed.tasks) or spec.chunk_size_bytes or 1

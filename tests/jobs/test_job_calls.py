@@ -213,3 +213,18 @@ async def test_jobs_are_listed_by_state_in_pages(three: Crew, asked: dict[int, A
 async def test_a_job_that_nobody_knows_is_not_found(asked: dict[int, Any]) -> None:
     error = await refused(asked[1].GetJob(job_pb2.GetJobRequest(job="z" * 20)))
     assert error.reason == "NOT_FOUND"
+
+
+async def test_a_source_that_only_a_laptop_can_list_is_planned_as_it_has_counted_it(
+    three: Crew, asked: dict[int, Any]
+) -> None:
+    three.source.away = "its job is not there yet"
+    try:
+        counted = job_pb2.CountedSource(objects=5, bytes=10 * MIB + 1, complete=True)
+        request = job_pb2.PlanJobRequest(spec=wanted("planned").spec, counted=counted)
+        plan = await asked[1].PlanJob(request)
+    finally:
+        three.source.away = ""
+    assert (plan.objects, plan.bytes, plan.chunks) == (5, 10 * MIB + 1, 11)
+    assert plan.listing_complete
+    assert sum(target.bytes for target in plan.targets) > 29 * MIB, "three copies of it"
