@@ -4,10 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from multicloud.client import Client
+from multicloud.errors import McError
 from multicloud.v1 import common_pb2, read_pb2
 from multicloud.v1.read_pb2_grpc import DatasetServiceStub
 
 READ_S_MAX = 24 * 3600.0  # Of one file; a node that stands still is found out much sooner.
+# What gRPC says when a write met a call that the node had just ended: why is lost, so it is asked
+# again, from where it was.
+ANSWER_LOST, LOST_MAX = "Internal error from Core", 5
 CREDIT_BYTES = 8 << 20  # What a node may send ahead of us.
 
 
@@ -15,8 +19,23 @@ async def read(
     client: Client, name: str, version: str, path: bytes, offset_bytes: int, size_bytes: int
 ) -> AsyncIterator[bytes]:
     """The bytes in order, as they come; it ends early only with an error."""
-    if not size_bytes:
-        return
+    at_bytes = lost = 0
+    while at_bytes < size_bytes:
+        begin, left = offset_bytes + at_bytes, size_bytes - at_bytes
+        try:
+            async for data in _once(client, name, version, path, begin, left):
+                yield data
+                at_bytes, lost = at_bytes + len(data), 0
+            return
+        except McError as error:
+            lost += 1
+            if ANSWER_LOST not in error.message or lost > LOST_MAX:
+                raise
+
+
+async def _once(
+    client: Client, name: str, version: str, path: bytes, offset_bytes: int, size_bytes: int
+) -> AsyncIterator[bytes]:
     wanted = common_pb2.ByteRange(offset_bytes=offset_bytes, size_bytes=size_bytes)
     opening = read_pb2.ReadFileOpening(name=name, version=version, path=path, range=wanted)
     taken: asyncio.Queue[int] = asyncio.Queue()
