@@ -12,6 +12,7 @@ HERE = Path(__file__).parent
 REAL = {"live", "rpc", "wire", "council", "sources", "datasets", "jobs", "working"}
 
 
+@pytest.hookimpl(tryfirst=True)  # Before xdist reads the groups.
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         folder = item.path.relative_to(HERE).parts[0]
