@@ -3,6 +3,7 @@
 import ipaddress
 import json
 import threading
+import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field
 
@@ -18,6 +19,7 @@ from nodeagent.ops.heartbeat import Heartbeat
 from nodeagent.ops.sockdiag import min_rtts_ms
 
 _log = structlog.stdlib.get_logger(__name__)
+_LOST = {"node.down", "node.dead", "node.left", "node.gone"}
 _LOUD = {"node.down", "node.dead", "node.gone", "node.removed", "cluster.frozen"}
 
 
@@ -30,6 +32,8 @@ class Body:
     name_of: Callable[[NodeId], str]
     room: Callable[[], tuple[int, int]]  # Bytes of its volumes: in all, and free for chunks.
     events: EventLog = field(default_factory=EventLog)
+    # Who is lost, told so last, and since when by the monotonic clock; read by other threads.
+    lost: dict[NodeId, tuple[str, float]] = field(default_factory=dict)
     _changing: threading.Lock = field(default_factory=threading.Lock)
 
     def say(self, change: Callable[[common_pb2.NodeFacts], None]) -> None:
@@ -83,6 +87,10 @@ class Body:
         level = _log.warning if what.what in _LOUD else _log.info
         level(what.what.replace(".", "_"), node=name, id=what.node, why=what.why)
         self.events.add(what.what, node=name, id=what.node, why=what.why)
+        if what.what in _LOST:
+            self.lost[what.node] = what.what, time.monotonic()
+        elif what.what == "node.alive":
+            self.lost.pop(what.node, None)
 
     def kernel_rtts_ms(self, nodes: Collection[NodeId]) -> Mapping[NodeId, float]:
         remotes = {}

@@ -110,10 +110,10 @@ class Node:
             own, folder, self.watch_beat, self._watch_address, self._name_of, self.data.room
         )
         self.regions = regions.load()
-        typical = self.regions.rtt_ms
-        self.driver = Driver(self.body, settings_of(config.watch), rng or Random(), typical)
-        self.deliverer, self.upkeep = self._deliverer(store), self._upkeep(watcher)
-        self.council = self._council(watcher)
+        brain = settings_of(config.watch)
+        self.driver = Driver(self.body, brain, rng or Random(), self.regions.rtt_ms)
+        self.deliverer = self._deliverer(store)
+        self.upkeep, self.council = self._upkeep(watcher), self._council(watcher)
         self.jobs = NodeJobs(self, job_parts or JobParts())
         self.removals = self.council.removals(self.decisions, self.driver.post, self._end_removed)
         for node_id in config.dev.peers:
@@ -160,6 +160,8 @@ class Node:
             self.folder.path,
             lambda: self.live.current.upkeep,
             watcher,
+            self.deliverer,
+            hold_s=self.live.current.watch.hold_s,
             has_keys=self.identity.cluster_key is not None,
         )
 

@@ -54,6 +54,9 @@ METRICS: Mapping[str, Metric] = {
     "mc.store.faults": Metric("count", "{fault}", "Faults of a disk, by what it became"),
     "mc.store.damage": Metric("count", "{chunk}", "Chunks found damaged or lost"),
     "mc.upkeep.scrubbed": Metric("count", "By", "Bytes that were read again and checked"),
+    "mc.upkeep.restored": Metric(
+        "count", "{chunk}", "Chunks whose policy was met again after a loss"
+    ),
     "mc.upkeep.verified.age": Metric("gauge", "s", "Since the check that is longest ago"),
     "mc.upkeep.repairs": Metric("count", "{chunk}", "Attempts to repair a chunk, by outcome"),
     "mc.upkeep.repair.duration": Metric("observe", "s", "From damage found to a good copy"),

@@ -79,6 +79,10 @@ class Members(Protocol):
         """Members that cannot be asked now, and may come back."""
         ...
 
+    def settled(self) -> bool:
+        """Nobody is away who may come back, and no great loss at once is being waited out."""
+        ...
+
     def name(self, node: NodeId) -> str: ...
     def is_draining(self, node: NodeId) -> bool: ...
 
@@ -100,6 +104,14 @@ class Fellows(Protocol):
 
     async def push_here(self, node: NodeId, chunk_id: bytes, job: str) -> None:
         """Returns when the copy is durable here."""
+        ...
+
+
+class Giving(Protocol):
+    """Elects nodes for the copies that a chunk lacks, and brings it there."""
+
+    async def give(self, held: Held, policy: Policy, holders: Sequence[NodeId]) -> Sequence[NodeId]:
+        """Who took one. Returns when the policy is met again; COPIES_MISSING and others if not."""
         ...
 
 

@@ -1,12 +1,13 @@
 """Other members as the upkeep asks them, by the chunk service; who they are, and how far."""
 
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from coordinator.distance import Measured
 from coordinator.policy import Site
-from coordinator.types import Domain, Knowing, NodeId, View
+from coordinator.types import Domain, Knowing, Member, NodeId, View
 from multicloud.errors import McError
 from multicloud.v1 import chunk_pb2, common_pb2
 from nodeagent.core.upkeep_proofs import Proof
@@ -62,6 +63,9 @@ class ClusterMembers:
     facts: Views
     roster: Roster
     measured: Callable[[], Mapping[NodeId, Measured]]
+    lost: Mapping[NodeId, tuple[str, float]]  # What was told of it last, and since when.
+    hold_s: float  # From lost to gone.
+    clock_s: Callable[[], float] = time.monotonic
 
     @property
     def own(self) -> Site:
@@ -89,6 +93,20 @@ class ClusterMembers:
             if node != self.roster.own.id
             and (member.knowing in _AWAY or (member.knowing in _ASKED and not member.facts))
         )
+
+    def settled(self) -> bool:
+        view = self.facts.view()
+        others = (m for node, m in view.members.items() if node != self.roster.own.id)
+        return not view.frozen and all(self._is_settled(member) for member in others)
+
+    def _is_settled(self, member: Member) -> bool:
+        """It is there, or it was lost for as long as it is waited for."""
+        if member.knowing in (Knowing.ALIVE, Knowing.REMOVED):
+            return member.facts is not None or member.knowing is Knowing.REMOVED
+        what, since_s = self.lost.get(member.id, ("", self.clock_s()))
+        if member.knowing is Knowing.LEFT:
+            return what == "node.left" and self.clock_s() - since_s >= self.hold_s
+        return member.knowing is Knowing.DEAD and what == "node.gone"
 
     def name(self, node: NodeId) -> str:
         if node == self.roster.own.id:

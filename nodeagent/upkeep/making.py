@@ -18,9 +18,11 @@ from nodeagent.upkeep.admin import UpkeepAdmin
 from nodeagent.upkeep.contract import Settings, Telling
 from nodeagent.upkeep.doctor import Doctor
 from nodeagent.upkeep.fellows import ClusterMembers, EveryMember, WireFellows
+from nodeagent.upkeep.giving import DeliveredGiving
 from nodeagent.upkeep.keys import KeyringKeys, Records
 from nodeagent.upkeep.named import AllRoots, Namer
 from nodeagent.upkeep.upkeep import Neighbours, Upkeep
+from nodeagent.wire.deliver import Deliverer
 from nodeagent.wire.plane import DataPlane
 
 LIVE = "live-chunks"  # In the state folder; see `live_file`.
@@ -42,11 +44,13 @@ class NodeUpkeep:
         folder: Path,
         settings: Callable[[], Settings],
         telling: Telling,
+        deliverer: Deliverer,
         *,
+        hold_s: float,
         has_keys: bool,
     ) -> None:
         self._data, self._roster = data, roster
-        self.members = ClusterMembers(views, roster, views.measured)
+        self.members = ClusterMembers(views, roster, views.measured, body.lost, hold_s)
         self._fellows = WireFellows(roster.own.id, data.client)
         self._roots = AllRoots(folder / LIVE)
         self._keys = KeyringKeys(FolderKeyring(folder / KEYRING) if has_keys else None)
@@ -61,6 +65,7 @@ class NodeUpkeep:
                 on_damage=data.store.on_damage,
                 fellows=self._fellows,
                 members=self.members,
+                giving=DeliveredGiving(deliverer, self.members),
                 whereabouts=EveryMember(self.members),
                 roots=self._roots,
                 witness=self._roots,

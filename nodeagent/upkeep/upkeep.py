@@ -18,6 +18,7 @@ from nodeagent.upkeep.collect import Collect
 from nodeagent.upkeep.contract import (
     Chunks,
     Fellows,
+    Giving,
     Happenings,
     Members,
     Roots,
@@ -32,9 +33,11 @@ from nodeagent.upkeep.inspector import Inspector
 from nodeagent.upkeep.rate import Rate
 from nodeagent.upkeep.repair import Repair
 from nodeagent.upkeep.scrub import Scrub
+from nodeagent.upkeep.shortage import Shortage
 from nodeagent.upkeep.surplus import Surplus
 
 _log = structlog.stdlib.get_logger(__name__)
+SHORTAGE_EVERY_S = 1.0  # Asks nobody while members stay the same.
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,7 @@ class Neighbours:
     on_damage: Callable[[Damaged], None]  # The store's.
     fellows: Fellows
     members: Members
+    giving: Giving
     whereabouts: Whereabouts
     roots: Roots
     witness: Witness
@@ -83,6 +87,11 @@ class Upkeep:
         self.surplus = Surplus(
             chunks, all_.roots, all_.fellows, all_.members, settings, telling, happenings, rate
         )
+        sent = Rate(lambda: settings().repair_bytes_per_s_max)
+        self.shortage = Shortage(
+            chunks, all_.roots, all_.fellows, all_.members, all_.giving, settings, telling,
+            happenings, sent,
+        )  # fmt: skip
         self.inspector = Inspector(
             chunks, all_.witness, self.surplus.kept_elsewhere, settings, telling, happenings
         )
@@ -101,6 +110,7 @@ class Upkeep:
             group.create_task(
                 self._each("trash", self.trash_once, lambda: settings().trash_every_s)
             )
+            group.create_task(self._each("shortage", self.shortage.look, lambda: SHORTAGE_EVERY_S))
             group.create_task(
                 self._each("surplus", self.surplus.pass_once, lambda: settings().surplus_every_s)
             )

@@ -12,7 +12,7 @@ from coordinator.policy import Level, Policy, Site
 from coordinator.types import Domain, NodeId
 from multicloud.errors import McError
 from nodeagent.core.upkeep_proofs import Proof
-from nodeagent.store.contract import Pin
+from nodeagent.store.contract import Held, Pin
 from nodeagent.store.memory import MemoryStore
 from nodeagent.upkeep.contract import Live
 from nodeagent.upkeep.upkeep import Neighbours, Upkeep
@@ -115,6 +115,7 @@ class Node:
                 on_damage=self.store.on_damage,
                 fellows=self,
                 members=self,
+                giving=self,
                 whereabouts=self,
                 roots=village.roots,
                 witness=village.roots,
@@ -148,6 +149,19 @@ class Node:
 
     def name(self, node: NodeId) -> str:
         return node
+
+    def settled(self) -> bool:
+        return self.village.settled
+
+    async def give(self, held: Held, policy: Policy, holders: Sequence[NodeId]) -> Sequence[NodeId]:
+        """To the first nodes that have none, as many as are missing."""
+        free = [node for node in self.village.all if node.up and node.id not in holders]
+        if not free:
+            raise McError("COPIES_MISSING", "nobody is left to take one")
+        takers = free[: policy.replicas - len(holders)]
+        for taker in takers:
+            await taker.push_here(self.id, held.chunk_id, "")
+        return [taker.id for taker in takers]
 
     def is_draining(self, node: NodeId) -> bool:
         return self.village.nodes[node].draining
@@ -212,6 +226,7 @@ class Village:
     def __init__(self, folder: Path, count: int = 4, options: Options | None = None) -> None:
         self.clock = Clock()
         self.roots = Roots(self.clock)
+        self.settled = True  # Whoever is lost is gone for good.
         self.options = options or Options()
         self.pause: Callable[[], Awaitable[None]] = no_pause
         self.nodes: dict[NodeId, Node] = {}
