@@ -28,7 +28,7 @@ demo: setup ## The main job, end to end, on a six-node, three-cloud cluster on t
 	@$(BIN)/mcctl dev demo --mib $(DEMO_MIB)
 
 test: setup ## The test suite.
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow" $(PYTEST)
+	@$(BIN)/python -m pytest -n 2 -m "not slow" $(PYTEST)
 
 test-all: setup ## And what needs root, Debian packages, or hours.
 	@$(BIN)/python -m pytest $(PYTEST)

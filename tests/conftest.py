@@ -5,18 +5,28 @@ and pytest's summary then says RERUN. All others have to pass at once.
 """
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 HERE = Path(__file__).parent
 REAL = {"live", "rpc", "wire", "council", "sources", "datasets", "jobs", "working"}
 
 
-@pytest.hookimpl(tryfirst=True)  # Before xdist reads the groups.
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        folder = item.path.relative_to(HERE).parts[0]
-        together = folder if folder == "live" else str(item.path.relative_to(HERE))
-        item.add_marker(pytest.mark.xdist_group(together))
-        if folder in REAL:
-            item.add_marker(pytest.mark.flaky(reruns=1))
+class ByFile(LoadScopeScheduling):
+    """A process takes a file at a time; the files of `live` count as one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "live" if file.startswith("tests/live/") else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    return ByFile(config, log)
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    if item.path.relative_to(HERE).parts[0] in REAL:
+        item.add_marker(pytest.mark.flaky(reruns=1))
