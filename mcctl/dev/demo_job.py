@@ -30,6 +30,8 @@ NAME = "demo"
 EXIT_PARTLY = 6
 MIB = 1 << 20
 PROVE_S = 60.0
+COPIES = 3
+RESTORE_S_MAX, LOOK_EVERY_S = 60.0, 0.5
 WAN_RATIO_MAX = 1.02
 
 
@@ -95,12 +97,12 @@ class Work:
         stage.checks.add("borders", ratio <= WAN_RATIO_MAX, f"{said} (goal {WAN_RATIO_MAX})")
 
     async def lose(self, stage: Stage) -> None:
-        """A node is lost: others know, and have all of it."""
+        """A node is lost: others know, and what it held is made anew."""
         victim = self._victim(stage)
         stage.checks.figure("rss_mib_max", await _rss_mib_max(stage))
         begun_s = await acts.down(stage, victim)
         try:
-            await self._proven(stage, victim, begun_s)
+            await self._restored(stage, victim, begun_s)
             if "get" in TABLE:
                 await self._read_back(stage)
         finally:
@@ -111,21 +113,30 @@ class Work:
         held = Counter(c["node"] for chunk in self.receipt["replicas"] for c in chunk["copies"])
         return max(stage.others(stage.client.node.name), key=lambda name: held[name])
 
-    async def _proven(self, stage: Stage, victim: str, begun_s: float) -> None:
-        """Every chunk that it held is proven by the copies that are left, each read whole."""
-        show.note("What it held is still there, proven by reading every copy that is left:")
+    async def _restored(self, stage: Stage, victim: str, begun_s: float) -> None:
+        """Every chunk has all its copies again, each read whole to prove it."""
+        show.note("What it held is made anew from the copies that are left:")
         await stage.known(stage.others(victim), "node.gone", victim, begun_s)
-        proven_s, left = time.monotonic(), []
+        gone_s = time.monotonic()
+        least = await self._least_good(stage)
+        while least < COPIES and time.monotonic() - gone_s < RESTORE_S_MAX:
+            await asyncio.sleep(LOOK_EVERY_S)
+            least = await self._least_good(stage)
+        took_s = time.monotonic() - gone_s
+        stage.checks.figure("repair_s", took_s)
+        copies = [chunk["copies"] for chunk in self.receipt["replicas"]]
+        held = sum(victim in {copy["node"] for copy in each} for each in copies)
+        said = f"{held} of {len(copies)} chunks were there; each has {least} good copies"
+        stage.checks.add("repaired", least >= COPIES, f"{said} after {took_s:.1f} s", took_s)
+
+    async def _least_good(self, stage: Stage) -> int:
+        """Of the chunk that has the fewest good copies."""
+        good = []
         for chunk in self.receipt["replicas"]:
             request = admin_pb2.VerifyChunkRequest(chunk_id=bytes.fromhex(chunk["id"]))
             answer = await stage.client.admin.VerifyChunk(request, timeout=PROVE_S)
-            left.append(sum(c.state == admin_pb2.COPY_STATE_GOOD for c in answer.copies))
-        took_s = time.monotonic() - proven_s
-        held = sum(victim in {c["node"] for c in one["copies"]} for one in self.receipt["replicas"])
-        said = (
-            f"{held} of {len(left)} chunks were there; each has {min(left, default=0)} good copies"
-        )
-        stage.checks.add("still there", min(left, default=0) > 1, f"{said} or more", took_s)
+            good.append(sum(c.state == admin_pb2.COPY_STATE_GOOD for c in answer.copies))
+        return min(good, default=0)
 
     async def _read_back(self, stage: Stage) -> None:
         assert self.made is not None
