@@ -5,10 +5,12 @@ Every change is one decision of the council; whoever comes second is told what s
 
 import secrets
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from uuid import uuid4
 
 from blake3 import blake3
+from google.protobuf.message import DecodeError
 
 from multicloud.errors import McError
 from multicloud.v1 import job_pb2, records_pb2
@@ -50,17 +52,23 @@ class Headers:
 
     def all(self) -> Iterator[Header]:
         """By this node's copy, which may be seconds old."""
-        return map(_read, self.council.list(JOBS))
+        return self._listed(JOBS)
 
     def known(self, job: str) -> Header | None:
-        return next((h for h in map(_read, self.council.list(JOBS + job)) if h.id == job), None)
+        return next((header for header in self._listed(JOBS + job) if header.id == job), None)
+
+    def _listed(self, prefix: str) -> Iterator[Header]:
+        """A register that is no header hides no other; whoever follows them tells of it."""
+        for register in self.council.list(prefix):
+            with suppress(McError):
+                yield read_header(register)
 
     async def get(self, job: str) -> Header:
         """As it is decided now."""
         register = await self.council.get(JOBS + job)
         if not register.version:
             raise McError("NOT_FOUND", f"there is no job {job}", next="`mcctl jobs` lists them")
-        return _read(register)
+        return read_header(register)
 
     async def earlier(self, request_id: str, digest: bytes) -> Header | None:
         """The job that a request has made; REQUEST_ID_REUSED when it was another request."""
@@ -71,7 +79,7 @@ class Headers:
             return None
         job = _same_request(request_id, claimed, digest)
         register = await self.council.get(JOBS + job)
-        return _read(register) if register.version else None
+        return read_header(register) if register.version else None
 
     async def create(self, header: records_pb2.JobHeader) -> Header:
         """A new job, or the one that the same request made before."""
@@ -93,7 +101,7 @@ class Headers:
         job = _same_request(header.request_id, found.value, header.request_digest)
         register = await self.council.get(JOBS + job)
         if register.version:
-            return _read(register)
+            return read_header(register)
         header.id = job  # Whoever claimed it died before it made the job: we make it.
         return None
 
@@ -129,8 +137,15 @@ def _same_request(request_id: str, claimed: bytes, digest: bytes) -> str:
     return job.decode()
 
 
-def _read(register: Register) -> Header:
-    return Header(records_pb2.JobHeader.FromString(register.value), register.version)
+def read_header(register: Register) -> Header:
+    """DAMAGE when it holds none, or that of another job."""
+    try:
+        value = records_pb2.JobHeader.FromString(register.value)
+    except DecodeError as error:
+        raise McError("DAMAGE", f"the register {register.key} holds no job") from error
+    if register.key != JOBS + value.id:
+        raise McError("DAMAGE", f"the register {register.key} holds job {value.id!r}")
+    return Header(value, register.version)
 
 
 def undecided(headers: Iterable[Header]) -> list[Header]:

@@ -11,11 +11,11 @@ from typing import Any
 import structlog
 
 from multicloud.errors import McError
-from multicloud.v1 import job_pb2, records_pb2
+from multicloud.v1 import job_pb2
 from nodeagent.council.contract import Council
 from nodeagent.jobs.contract import Manifests, Sources, Working
 from nodeagent.jobs.datasets.making import Datasets
-from nodeagent.jobs.header import JOBS, Header, Headers
+from nodeagent.jobs.header import JOBS, Header, Headers, read_header
 from nodeagent.jobs.keeping import Keeping
 from nodeagent.jobs.ledger_service import LedgerService
 from nodeagent.jobs.plane_succession import Succession
@@ -101,8 +101,10 @@ class JobPlane:
 
     async def _follow_headers(self) -> None:
         async for register in self.near.council.watch(JOBS):
-            value = records_pb2.JobHeader.FromString(register.value)
-            self.learn(Header(value, register.version))
+            try:
+                self.learn(read_header(register))
+            except McError as unread:
+                _log.error("job_unread", key=register.key, why=unread.message)
 
     def learn(self, header: Header) -> None:
         """Of the copy, or of whoever has just decided it here."""

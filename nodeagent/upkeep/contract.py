@@ -40,9 +40,10 @@ class Live:
 
 
 class Roots(Protocol):
-    async def read(self) -> Live | None:
+    async def read(self, *, anew: bool = True) -> Live | None:
         """Read anew, from whoever decides. None when nobody has said yet what is live; an error
-        when it cannot be read now. In both cases nothing is deleted.
+        when it cannot be read now. In both cases nothing is deleted. Not anew: what this node
+        knows without asking, for whoever only adds copies.
         """
         ...
 

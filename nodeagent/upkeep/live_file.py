@@ -27,7 +27,7 @@ class LiveFile:
     policy: Policy = DEFAULT
     clock_unix_s: Callable[[], float] = time.time
 
-    async def read(self) -> Live | None:
+    async def read(self, *, anew: bool = True) -> Live | None:
         as_of = self.clock_unix_s()
         text = await asyncio.to_thread(_text, self.path)
         if text is None:

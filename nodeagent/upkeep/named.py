@@ -21,8 +21,8 @@ class AllRoots:
     file: Path
     namers: list[Namer] = field(default_factory=list)
 
-    async def read(self) -> Live | None:
-        found = [await one.read() for one in (LiveFile(self.file), *self.namers)]
+    async def read(self, *, anew: bool = True) -> Live | None:
+        found = [await one.read(anew=anew) for one in (LiveFile(self.file), *self.namers)]
         told = [live for live in found if live is not None]
         if not told:
             return None

@@ -64,7 +64,7 @@ class Shortage:
         # a cut than a catastrophe: in both cases nothing is made anew for now.
         if (members == self._whole and recent) or not self.members.settled():
             return 0
-        live = await self.roots.read()
+        live = await self.roots.read(anew=False)
         if live is None:
             return 0
         given, failed = await self._all(live)

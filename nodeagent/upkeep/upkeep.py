@@ -37,7 +37,7 @@ from nodeagent.upkeep.shortage import Shortage
 from nodeagent.upkeep.surplus import Surplus
 
 _log = structlog.stdlib.get_logger(__name__)
-SHORTAGE_EVERY_S = 1.0  # Asks nobody while members stay the same.
+SHORTAGE_EVERY_S = 2.0  # Asks nobody while members stay the same.
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,3 +77,11 @@ async def test_an_outcome_is_decided_once(headers: Headers) -> None:
 async def test_a_job_that_is_not_there_is_named(headers: Headers) -> None:
     with pytest.raises(McError, match="NOT_FOUND"):
         await headers.get("nothere")
+
+
+async def test_a_register_that_is_no_job_hides_no_other(headers: Headers) -> None:
+    job = (await headers.create(wanted())).id
+    await headers.council.compare_and_set("job/odd", 0, b"\xff\xff\xff", "by-hand")
+    assert [header.id for header in headers.all()] == [job]
+    with pytest.raises(McError, match="DAMAGE"):
+        await headers.get("odd")

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -339,7 +340,7 @@ async def test_a_terminal_sees_the_stages_drawn_in_place(ann: Account) -> None:
     ours, theirs = os.openpty()
     env = {**ann.env, "TERM": "xterm", "COLUMNS": "120"}
     process = await asyncio.create_subprocess_exec(
-        *("python", "-m", "mcctl", "watch", JOB), env=env, stdout=theirs, stderr=theirs
+        *(sys.executable, "-m", "mcctl", "watch", JOB), env=env, stdout=theirs, stderr=theirs
     )
     os.close(theirs)
     await until(lambda: ann.jobs.watching)

@@ -29,10 +29,10 @@ class VersionRoots:
     clock_unix_s: Callable[[], float] = time.time
     _named: OrderedDict[bytes, tuple[bytes, ...]] = field(default_factory=OrderedDict)
 
-    async def read(self) -> Live | None:
+    async def read(self, *, anew: bool = True) -> Live | None:
         as_of_unix_s = self.clock_unix_s()
-        # Of a node that the others do not reach the copy may be very old: it deletes nothing.
-        await self.versions.council.get(PROBE)
+        if anew:  # Of a node that the others do not reach the copy may be very old.
+            await self.versions.council.get(PROBE)
         if not self.versions.council.list(VERSIONS):
             return None  # So far nobody has named anything.
         live: dict[bytes, Policy] = {}

@@ -84,7 +84,7 @@ class Roots:
     unread: bool = False
     pause: Callable[[], Awaitable[None]] = field(default=lambda: no_pause())
 
-    async def read(self) -> Live | None:
+    async def read(self, *, anew: bool = True) -> Live | None:
         if self.unread:
             raise McError("UNREACHABLE", "the council does not answer")
         known = Live(dict(self.live), self.clock()) if self.said else None
