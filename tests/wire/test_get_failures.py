@@ -51,18 +51,26 @@ async def frame(context: Any, index: int, data: bytes) -> None:
     await context.write(chunk_pb2.GetChunkResponse(frame=said).SerializeToString())
 
 
+async def until_it_is_left() -> None:
+    """The reader leaves; a call that ended before would have a reason of its own."""
+    await asyncio.Event().wait()
+
+
 async def another_trailer(context: Any) -> None:
     await envelope(context, OTHER.trailer)
+    await until_it_is_left()
 
 
 async def another_frame(context: Any) -> None:
     await envelope(context)
     await frame(context, 0, OTHER.frames[0])
+    await until_it_is_left()
 
 
 async def frames_in_another_order(context: Any) -> None:
     await envelope(context)
     await frame(context, 1, CHUNK.frames[1])
+    await until_it_is_left()
 
 
 async def an_early_end(context: Any) -> None:
@@ -72,11 +80,12 @@ async def an_early_end(context: Any) -> None:
 
 async def a_frame_before_the_envelope(context: Any) -> None:
     await frame(context, 0, CHUNK.frames[0])
+    await until_it_is_left()
 
 
 async def silence(context: Any) -> None:
     await envelope(context)
-    await asyncio.Event().wait()
+    await until_it_is_left()
 
 
 @pytest.mark.parametrize(
