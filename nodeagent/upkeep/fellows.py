@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from coordinator.distance import Measured
@@ -66,6 +66,7 @@ class ClusterMembers:
     lost: Mapping[NodeId, tuple[str, float]]  # What was told of it last, and since when.
     hold_s: float  # From lost to gone.
     clock_s: Callable[[], float] = time.monotonic
+    started_s: float = field(default_factory=time.monotonic)
 
     @property
     def own(self) -> Site:
@@ -95,6 +96,9 @@ class ClusterMembers:
         )
 
     def settled(self) -> bool:
+        """Who has just begun knows few of the others, and would take their copies for missing."""
+        if self.clock_s() - self.started_s < self.hold_s:
+            return False
         view = self.facts.view()
         others = (m for node, m in view.members.items() if node != self.roster.own.id)
         return not view.frozen and all(self._is_settled(member) for member in others)
@@ -103,9 +107,10 @@ class ClusterMembers:
         """It is there, or it was lost for as long as it is waited for."""
         if member.knowing in (Knowing.ALIVE, Knowing.REMOVED):
             return member.facts is not None or member.knowing is Knowing.REMOVED
-        what, since_s = self.lost.get(member.id, ("", self.clock_s()))
+        # Whoever had left before this node began is lost since then at least.
+        what, since_s = self.lost.get(member.id, ("", self.started_s))
         if member.knowing is Knowing.LEFT:
-            return what == "node.left" and self.clock_s() - since_s >= self.hold_s
+            return self.clock_s() - since_s >= self.hold_s
         return member.knowing is Knowing.DEAD and what == "node.gone"
 
     def name(self, node: NodeId) -> str:
