@@ -25,6 +25,7 @@ from nodeagent.core.bucket import Buckets
 from nodeagent.council.making import NodeCouncil
 from nodeagent.driver import Driver, settings_of
 from nodeagent.jobs.plane_making import JobParts, NodeJobs
+from nodeagent.known import Known
 from nodeagent.ops.audit import AuditLog
 from nodeagent.ops.audit_heads import HeadStore
 from nodeagent.ops.decisions import Decisions
@@ -43,7 +44,7 @@ from nodeagent.rpc.admin.settings import ConfigAdmin
 from nodeagent.rpc.budgets import Budgets
 from nodeagent.rpc.event_service import EventInsight
 from nodeagent.rpc.exchange import Exchange
-from nodeagent.rpc.facts import address_of, own_facts, watch_address_of
+from nodeagent.rpc.facts import address_of, own_facts
 from nodeagent.rpc.gate import IdentityGate
 from nodeagent.rpc.greeter import Greeter
 from nodeagent.rpc.guard import Guard, Observer
@@ -97,17 +98,23 @@ class Node:
             self_uri=identity.holder.identity.uri,
         )
         self.record = AuditRecord(self.audit)
+        self.known = Known(live, self.view, lambda: self.roster, lambda: self.removals.known)
         self.keeper = Keeper(identity)
-        self.gate = IdentityGate(identity, identity.revocations, self._is_removed)
+        self.gate = IdentityGate(identity, identity.revocations, self.known.is_removed)
         self.peers = Peers(identity.cluster, identity.client_credentials, spawn)
         self.decisions = Decisions(folder.path)
         end_s, draining = identity.holder.not_after_unix_s, self.decisions.draining()
         own = own_facts(config, folder.generation, end_s, draining=draining)
-        self.roster = Roster(own, self._knowing)
+        self.roster = Roster(own, self.known.knowing)
         self.watch_beat = Heartbeat("watch")
         self.data = self._data_plane(store, watcher, spawn)
         self.body = Body(
-            own, folder, self.watch_beat, self._watch_address, self._name_of, self.data.room
+            own,
+            folder,
+            self.watch_beat,
+            self.known.watch_address,
+            self.known.name_of,
+            self.data.room,
         )
         self.regions = regions.load()
         brain = settings_of(config.watch)
@@ -140,9 +147,9 @@ class Node:
             self.roster.own.id,
             store,
             Peers(self.identity.cluster, self.identity.client_credentials, spawn),
-            self._api_address,
-            self._cloud_of,
-            self._round_s_of,
+            self.known.api_address,
+            self.known.cloud_of,
+            self.known.round_s_of,
             lambda: self.live.current.limits,
             watcher,
         )
@@ -166,7 +173,7 @@ class Node:
         )
 
     def _council(self, watcher: Watcher) -> NodeCouncil:
-        known = (self.body, self.roster, self.peers, self.view, self._api_address)
+        known = (self.body, self.roster, self.peers, self.view, self.known.api_address)
         return NodeCouncil(lambda: self.live.current, *known, lambda: self.greeter.hurry(), watcher)
 
     def _exchange(self) -> Exchange:
@@ -208,7 +215,7 @@ class Node:
         links = self._links = WatchLinks(
             cluster=self.identity.cluster,
             credentials=self.identity.client_credentials,
-            address_of=self._watch_address,
+            address_of=self.known.watch_address,
             rng=Random(),
             on_event=self.driver.handle,
             group=group,
@@ -300,37 +307,8 @@ class Node:
     def measured(self) -> Mapping[NodeId, Measured]:
         return self.driver.measured()
 
-    def _knowing(self, node: NodeId) -> Knowing | None:
-        member = self.driver.view().members.get(node)
-        return member.knowing if member else None
-
-    def _is_removed(self, node: NodeId) -> bool:
-        return self._knowing(node) is Knowing.REMOVED
-
-    def _watch_address(self, node: NodeId) -> str:
-        peer = self.roster.peers.get(node)
-        return watch_address_of(self.live.current, self.roster.own, peer)
-
-    def _api_address(self, node: NodeId) -> str:
-        peer = self.roster.peers.get(node)
-        return address_of(self.live.current, self.roster.own, peer) if peer else ""
-
-    def _round_s_of(self, node: NodeId) -> float | None:
-        peer = self.roster.peers.get(node)
-        return peer.rtt_ms / 1000 if peer and peer.rtts_ms else None
-
-    def _cloud_of(self, node: NodeId) -> str:
-        peer = self.roster.peers.get(node)
-        return peer.facts.domain.cloud if peer and peer.facts else ""
-
-    def _name_of(self, node: NodeId) -> str:
-        if node == self.roster.own.id:
-            return self.roster.own.name
-        peer = self.roster.peers.get(node)
-        return peer.name if peer and peer.facts else self.removals.known.get(node, node)
-
     def _met(self, node: NodeId, generation: int) -> None:
-        if self._knowing(node) in (None, Knowing.DEAD, Knowing.DOWN, Knowing.LEFT):
+        if self.known.knowing(node) in (None, Knowing.DEAD, Knowing.DOWN, Knowing.LEFT):
             self.driver.post(PeerMet(node, generation))
 
     def _to_greet(self) -> list[Peer]:

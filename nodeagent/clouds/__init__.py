@@ -1,0 +1,1 @@
+"""Buckets of clouds: one contract, and a driver for each kind."""
