@@ -128,15 +128,7 @@ class Node:
         kept = HeadStore(folder.path / "audit" / "heads")
         self.heads = AuditHeads(self.audit, kept, identity, lambda: live.current.audit)
         self.exchange = self._exchange()
-        self.greeter = Greeter(
-            links=self.peers,
-            exchange=self.exchange,
-            settings=lambda: live.current.join,
-            join=lambda: live.current.join.peers,
-            address_of=lambda peer: address_of(live.current, self.roster.own, peer),
-            targets=self._to_greet,
-            on_change=self._peer_changed,
-        )
+        self.greeter = self._greeter()
         self.guards: list[Guard] = []
         self._observer = observer
         self._servicers = self._services(settings, ready, healthy)
@@ -179,6 +171,18 @@ class Node:
     def _exchange(self) -> Exchange:
         told = (self.roster, self.keeper, self.heads, self.council.part)
         return Exchange(*told, self._revoked, self._renewed, self._met)
+
+    def _greeter(self) -> Greeter:
+        live = self.live
+        return Greeter(
+            links=self.peers,
+            exchange=self.exchange,
+            settings=lambda: live.current.join,
+            join=lambda: live.current.join.peers,
+            address_of=lambda peer: address_of(live.current, self.roster.own, peer),
+            targets=self._to_greet,
+            on_change=self._peer_changed,
+        )
 
     def _services(
         self, settings: Settings, ready: Callable[[], bool], healthy: Callable[[], bool]
