@@ -78,6 +78,7 @@ REASONS: Mapping[str, Reason] = {
     "AUDIT_UNWRITABLE": Reason("FAILED_PRECONDITION", 1, _E, "free the disk or mend the permissions of the audit log; until then nothing is changed"),
     "WORKER_LOST": Reason("ABORTED", 1, _E, "it is tried again elsewhere; when it stays so, the step needs more memory or time than process.* gives"),
     "INPUT_BROKEN": Reason("FAILED_PRECONDITION", 1, _N, "the named object is not what its format asks for: mend it, or exclude it with --exclude"),
+    "CHANGED": Reason("FAILED_PRECONDITION", 1, _N, "the named object is another one now: read it anew, in a job of its own"),
     "RECORDS_BAD": Reason("FAILED_PRECONDITION", 1, _N, "mend the data or the step named: `mcctl pipeline try` shows both; on_bad and fail_above say how much may be bad"),
     "UNSUPPORTED": Reason("UNIMPLEMENTED", 1, _N, "upgrade the node that answered"),
     "DAMAGE": Reason("DATA_LOSS", 1, _E, "`mcctl doctor` finds and mends"),

@@ -1,16 +1,18 @@
 """What a bucket is to the rest, whichever cloud it is in. Sources read from it, stores and exports
 write to it. One conformance suite proves it of every driver.
 
-- A driver tries nothing again by itself: its SDK's retries are off, ours are around it.
+- A driver tries nothing again by itself: its SDK's retries are off. Each of its requests takes
+  its turn, and whoever gives the turns decides on pace, retries and breakers.
 - Errors are `McError`; `TOO_BUSY` with `retry_after_s` is what a cloud says when it throttles,
   `NOT_ALLOWED` names the grant that is missing, `UNREACHABLE` the endpoint.
 - Credentials are those of this node. They are never shown, logged, or sent on.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
+T = TypeVar("T")
 S3, GCS, AZURE = "s3", "gs", "az"  # As they are written: s3://BUCKET/key, gs://…, az://…
 
 
@@ -57,6 +59,29 @@ class Abilities:
     said: tuple[str, ...] = ()  # In plain words: what is done instead of what it cannot do.
 
 
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How much a driver asks for at once."""
+
+    page_keys: int = 1000
+    part_bytes: int = 8 << 20  # What it holds of an object, times two; S3 takes none below 5 MiB.
+
+
+class Turns(Protocol):
+    """Every request to a cloud goes through `take`, which may wait, and try it again."""
+
+    async def take(self, name: str, call: Callable[[], Awaitable[T]], size_bytes: int = 0) -> T:
+        """`name` as the cloud calls the request; `size_bytes` that it moves."""
+        ...
+
+
+class AtOnce:
+    """No pace and no second try."""
+
+    async def take(self, name: str, call: Callable[[], Awaitable[T]], size_bytes: int = 0) -> T:
+        return await call()
+
+
 class Bucket(Protocol):
     @property
     def place(self) -> Place: ...
@@ -74,8 +99,9 @@ class Bucket(Protocol):
         ...
 
     def read(self, key: str, pin: str, first: int, count: int) -> AsyncIterator[bytes]:
-        """Bytes of exactly that state. CHANGED when the key has another now, NOT_FOUND when none;
-        DAMAGE when fewer or more bytes came than were asked for.
+        """Bytes of exactly that state, in pieces of at most a part, each whole before it is given.
+        CHANGED when the key has another now, NOT_FOUND when none; DAMAGE when fewer or more bytes
+        came than were asked for. Of `count` 0 only the state is checked.
         """
         ...
 
@@ -84,6 +110,7 @@ class Bucket(Protocol):
     ) -> Object:
         """One object, whole or not at all, in parts where it is large. `absent`: ALREADY_EXISTS
         when there is one, decided by the cloud. The checksum that it keeps is compared with ours.
+        DAMAGE, and no object, when the parts are not `size_bytes` together.
         """
         ...
 
@@ -106,7 +133,11 @@ class Clouds(Protocol):
     """Every bucket that this node can reach, each behind limits, retries and a breaker."""
 
     async def bucket(self, place: Place) -> Bucket:
-        """NOT_ALLOWED, UNREACHABLE, CONFIG_INVALID, EXTRA_MISSING say why it cannot be."""
+        """One for each place, the same each time, closed by `close` below and by nobody else.
+
+        CONFIG_INVALID and EXTRA_MISSING say why it cannot be; whether it is there and lets us in
+        is told by the first request.
+        """
         ...
 
     async def close(self) -> None: ...
