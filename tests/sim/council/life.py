@@ -24,6 +24,7 @@ from coordinator.council.registers import (
 )
 from coordinator.council.succession import Succession
 from tests.sim.council.history import Seen, violations
+from tests.sim.linear import Told, untrue
 
 TIMEOUT_S, BACKOFF_S_MAX = 0.5, 0.4
 KEYS = ("name/a", "job/b")
@@ -63,6 +64,7 @@ class Life:
         self.rules = rules
         self.now_s = 0.0
         self.history: list[Seen] = []
+        self.told: list[Told] = []
         self.epochs_opened = 0
         self.loss = self.rng.choice((0.0, 0.05, 0.2, 0.35))
         self.doubled = self.rng.choice((0.0, 0.1, 0.3))
@@ -88,7 +90,8 @@ class Life:
         while self._heap and self.now_s < LIFE_S:
             self.now_s, _, work = heapq.heappop(self._heap)
             work()
-        return violations(self.history)
+        unanswered = [client.open for client in self.clients if client.open is not None]
+        return violations(self.history) + untrue([*self.told, *unanswered])
 
     def later(self, in_s: float, work: Callable[[], None]) -> None:
         self._count += 1
@@ -165,6 +168,7 @@ class Client:
         self._round = 0
         self._operations = 0
         self._versions: dict[str, int] = {}
+        self.open: Told | None = None  # A change that it waits for.
 
     def act(self) -> None:
         rng = self.life.rng
@@ -178,6 +182,8 @@ class Client:
             operation = f"{self.name}-{self._operations}"
             change = Change(key, self._versions.get(key, 0), operation.encode(), operation)
         begun_s = self.life.now_s
+        if not change.reads:
+            self.open = Told(key, begun_s, expected=change.expected, wanted=change.value)
         self._decide(change, lambda decided: self._told(change, begun_s, decided))
 
     def _rest(self) -> None:
@@ -191,6 +197,11 @@ class Client:
         self.life.history.append(
             Seen(change.key, begun_s, ended_s, version, value, changed, change.operation)
         )
+        expected = None if change.reads else change.expected
+        self.life.told.append(
+            Told(change.key, begun_s, ended_s, version, value, expected, change.value, changed)
+        )
+        self.open = None
         self._versions[change.key] = state.version
         self._rest()
 
