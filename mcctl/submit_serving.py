@@ -8,6 +8,7 @@ from mcctl.jobs_follow import Followed, Until, follow
 from mcctl.sources import Serving, serve
 from mcctl.submit_options import Origin
 from multicloud.v1 import job_pb2
+from nodeagent.memory import raise_malloc_thresholds
 
 # What ends the serving may be the job's end, which is heard on another stream.
 HEARD_S_MAX = 5.0
@@ -19,6 +20,7 @@ async def followed_and_served(
     """The job as soon as it is so; until then nodes that ask are given what they ask for."""
     if source.folder is None:
         return await follow(job.id, until, followed, new=True)
+    raise_malloc_thresholds()  # Pieces of files come and go all the time.
     async with (
         reach.client() as client,
         serve(

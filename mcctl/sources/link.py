@@ -15,7 +15,7 @@ from multicloud.v1 import source_pb2, source_pb2_grpc, task_pb2
 from nodeagent.jobs.contract import SkippedObject
 from nodeagent.jobs.sources.files import FileSource
 from nodeagent.jobs.sources.parts import PIECE_BYTES
-from nodeagent.jobs.sources.together import to_parts
+from nodeagent.jobs.sources.together import put_parts
 
 PING_S = 0.5  # The node takes silence of a few seconds for our end.
 HUNG_S = 20.0  # A disk that takes longer for a piece is not vouched for any more.
@@ -77,7 +77,7 @@ class Link:
         if list(self.hello.for_nodes) != nodes:
             del self.hello.for_nodes[:]
             self.hello.for_nodes.extend(nodes)
-            self._say(hello=self.hello)
+            self._say(source_pb2.ServeSourceRequest(hello=self.hello))
 
     async def _requests(self) -> AsyncIterator[source_pb2.ServeSourceRequest]:
         yield source_pb2.ServeSourceRequest(hello=self.hello)
@@ -95,16 +95,8 @@ class Link:
             self.sending.sent(held_bytes)
             self.sending.room.release()
 
-    def _say(
-        self,
-        *,
-        hello: source_pb2.SourceHello | None = None,
-        answer: source_pb2.ReadAnswer | None = None,
-        listing: source_pb2.ListAnswer | None = None,
-        held_bytes: int = 0,
-    ) -> None:
-        said = source_pb2.ServeSourceRequest(hello=hello, answer=answer, listing=listing)
-        self._out.put_nowait((said, held_bytes))
+    def _say(self, said: source_pb2.ServeSourceRequest | None = None, held_bytes: int = 0) -> None:
+        self._out.put_nowait((said or source_pb2.ServeSourceRequest(), held_bytes))
 
     async def _stay_alive(self) -> None:
         """Whoever waits for its turn is told that it will come."""
@@ -117,7 +109,7 @@ class Link:
             for number, running in self._running.items():
                 since_s = running.reading_since_s
                 if since_s is None or now_s - since_s < HUNG_S:
-                    self._say(answer=source_pb2.ReadAnswer(request=number))
+                    self._say(_answer(number, last=False))
 
     def _take(self, asked: source_pb2.ServeSourceResponse, group: asyncio.TaskGroup) -> None:
         kind = asked.WhichOneof("part")
@@ -154,8 +146,9 @@ class Link:
                 await self.sending.paced(size)
                 data = await self._piece(source, wanted, at, size, running)
                 at += size
-                answer = source_pb2.ReadAnswer(request=number, data=data, last=at >= end)
-                self._say(answer=answer, held_bytes=size)
+                said = _answer(number, last=at >= end)
+                said.answer.data = data
+                self._say(said, held_bytes=size)
                 if at >= end:
                     return
         except SkippedObject as skipped:
@@ -177,8 +170,9 @@ class Link:
         await self.sending.paced(size)
         async with self._held(size, running):
             found = await source.read_several(asked.objects)
-        answer = source_pb2.ReadAnswer(request=asked.request, last=True, parts=to_parts(found))
-        self._say(answer=answer, held_bytes=size)
+        said = _answer(asked.request)
+        put_parts(found, said.answer.parts)
+        self._say(said, held_bytes=size)
 
     @asynccontextmanager
     async def _held(self, size: int, running: _Running) -> AsyncIterator[None]:
@@ -196,14 +190,24 @@ class Link:
             running.reading_since_s = None
 
     def _fail(self, number: int, reason: str, message: str) -> None:
-        answer = source_pb2.ReadAnswer(request=number, last=True, reason=reason, message=message)
-        self._say(answer=answer)
+        said = _answer(number)
+        said.answer.reason, said.answer.message = reason, message
+        self._say(said)
 
     async def _answer_list(self, asked: source_pb2.ListAsked) -> None:
-        answer = source_pb2.ListAnswer(request=asked.request)
+        said = source_pb2.ServeSourceRequest()
+        answer = said.listing
+        answer.request = asked.request
         try:
             source = await self.sending.source(tuple(asked.include), tuple(asked.exclude))
             answer.page.CopyFrom(await source.page(asked.cursor, asked.page_size))
         except McError as error:
             answer.reason, answer.message = error.reason, error.message
-        self._say(listing=answer)
+        self._say(said)
+
+
+def _answer(request: int, *, last: bool = True) -> source_pb2.ServeSourceRequest:
+    """To be filled where it lies: put into another message, it is copied with all its bytes."""
+    said = source_pb2.ServeSourceRequest()
+    said.answer.request, said.answer.last = request, last
+    return said

@@ -7,7 +7,7 @@ is named, never mixed.
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from multicloud.v1 import common_pb2, records_pb2, task_pb2
 
@@ -40,6 +40,25 @@ class Source(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+SMALL_BYTES = (
+    64 << 10
+)  # Objects up to here are read together: a message for each costs more than they.
+SEVERAL_MAX, SEVERAL_BYTES_MAX = (
+    256,
+    1 << 20,
+)  # Of one go; with names and reasons it is one message.
+Found = bytes | SkippedObject
+
+
+@runtime_checkable
+class ReadsSeveral(Protocol):
+    """A source that gives many small objects for the price of one."""
+
+    async def read_several(self, wanted: Sequence[task_pb2.TaskInput]) -> Sequence[Found]:
+        """For each range its bytes, or why that object is skipped, in their order."""
+        ...
 
 
 class Sources(Protocol):

@@ -51,7 +51,7 @@ def folded(fact: task_pb2.Fact, cut: Cut) -> Fact:
     kind = fact.WhichOneof("kind")
     match kind:
         case "page":
-            return _page(fact, cut)
+            return page_of(fact, tasks_of(fact.page, cut))
         case "result":
             return _result(fact.result)
         case "safe":
@@ -62,7 +62,8 @@ def folded(fact: task_pb2.Fact, cut: Cut) -> Fact:
     raise McError("UNSUPPORTED", f"the fact {fact.id!r} is of a kind that this node does not know")
 
 
-def _page(fact: task_pb2.Fact, cut: Cut) -> Page:
+def page_of(fact: task_pb2.Fact, tasks: Iterable[task_pb2.Task]) -> Page:
+    """With the tasks that it was cut into."""
     page = fact.page
     shapes = tuple(
         Shape(
@@ -70,7 +71,7 @@ def _page(fact: task_pb2.Fact, cut: Cut) -> Page:
             sum(each.range.size_bytes for each in task.inputs),
             sum(each.range.offset_bytes == 0 for each in task.inputs),
         )
-        for task in tasks_of(page, cut)
+        for task in tasks
     )
     return Page(
         page.page,

@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 from multicloud.errors import McError
 from multicloud.v1 import job_pb2, task_pb2
+from nodeagent.core.pipeline.cut import PACK_FILES_MAX
 from nodeagent.jobs.contract import Source, Sources
 
-PAGE_OBJECTS_MAX = 1000
+PAGE_OBJECTS_MAX = PACK_FILES_MAX  # Tiny files of one page fill as few chunks as can be.
 
 
 @dataclass(slots=True)

@@ -27,7 +27,7 @@ from multicloud.errors import McError, Retry
 from multicloud.v1 import records_pb2, task_pb2
 from nodeagent.core.pipeline.model import Pipeline
 from nodeagent.jobs.contract import Sources
-from nodeagent.jobs.facts import Cut, folded, page_fact, poisoned_fact, tasks_of
+from nodeagent.jobs.facts import Cut, folded, page_fact, page_of, poisoned_fact, tasks_of
 from nodeagent.jobs.keepers import Keepers
 from nodeagent.jobs.keeping import Keeping
 from nodeagent.jobs.plane_world import JobWorld
@@ -245,14 +245,16 @@ class StewardRun:
         """False: it was known."""
         if self._is_known(fact) or self._is_retried(fact):
             return False
-        found = folded(fact, self._cut)
+        is_page = fact.WhichOneof("kind") == "page"
+        tasks = tasks_of(fact.page, self._cut) if is_page else ()
+        found = page_of(fact, tasks) if is_page else folded(fact, self._cut)
         before = self.steward.ledger
         actions = self.steward.learned(found, self.means.world.clock_s())
         self.figures.count(fact)
         if fact.HasField("result"):
             self.source.away = ""
-        if fact.WhichOneof("kind") == "page":
-            self._tasks |= {task.id: task for task in tasks_of(fact.page, self._cut)}
+        if is_page:
+            self._tasks |= {task.id: task for task in tasks}
         else:
             task = before.tasks.get(task_of(fact))
             if task is not None and task.over:

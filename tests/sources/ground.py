@@ -15,9 +15,9 @@ from identity.records import trust_json
 from multicloud.client import Client
 from multicloud.context import Context, Endpoint
 from multicloud.errors import McError
-from multicloud.v1 import job_pb2, records_pb2, task_pb2
+from multicloud.v1 import common_pb2, job_pb2, records_pb2, task_pb2
 from nodeagent.council.contract import Council
-from nodeagent.jobs.contract import SkippedObject, Source
+from nodeagent.jobs.contract import SMALL_BYTES, ReadsSeveral, SkippedObject, Source
 from nodeagent.jobs.sources.making import SourcesPart
 from nodeagent.jobs.sources.opening import NodeSources
 from nodeagent.jobs.sources.streams import Laptops
@@ -137,3 +137,14 @@ async def same(source: Source, folder: Path) -> None:
     for one in found:
         data = await whole(source, one)
         assert data == (folder / one.path.decode()).read_bytes()
+    small = [one for one in found if one.size_bytes <= SMALL_BYTES]
+    assert isinstance(source, ReadsSeveral)
+    gone = task_pb2.TaskInput(path=b"gone", etag="x")
+    *several, none = await source.read_several([*(ranged(one) for one in small), gone])
+    assert several == [(folder / one.path.decode()).read_bytes() for one in small]
+    assert isinstance(none, SkippedObject)
+
+
+def ranged(one: task_pb2.ListedObject) -> task_pb2.TaskInput:
+    size = common_pb2.ByteRange(size_bytes=one.size_bytes)
+    return task_pb2.TaskInput(path=one.path, etag=one.etag, range=size)

@@ -15,11 +15,11 @@ from multicloud.client import Client
 from multicloud.errors import McError
 from multicloud.status import decode
 from multicloud.v1 import source_pb2, source_pb2_grpc, task_pb2
-from nodeagent.jobs.contract import CHANGED, GONE, SkippedObject
+from nodeagent.jobs.contract import CHANGED, GONE, SMALL_BYTES, SkippedObject
 from nodeagent.jobs.sources.files import etag_of
 from nodeagent.jobs.sources.relayed import LaptopSource
 from nodeagent.jobs.sources.streams import LaptopStream
-from nodeagent.jobs.sources.together import SMALL_BYTES
+from nodeagent.jobs.working.ahead import ranged
 from nodeagent.rpc.access import AUDITOR, OPERATOR, SUBMITTER
 from tests.sources.ground import (
     Site,
@@ -269,7 +269,12 @@ async def test_a_laptop_that_says_more_than_it_was_asked_is_cut_off(
             size = SMALL_BYTES + 1 if not lie.parts else 2
             asked = task_pb2.TaskInput(path=b"x", etag="e", size_bytes=size)
             async with asyncio.TaskGroup() as group:
-                group.create_task(away(source.read(asked, 0, size)))
+                reading = (
+                    source.read_several([ranged(asked, 0, size)])
+                    if lie.parts
+                    else source.read(asked, 0, size)
+                )
+                group.create_task(away(reading))
                 answer = await call.read()
                 assert b"x" in (answer.read.path, *(one.path for one in answer.read.objects))
                 await call.write(source_pb2.ServeSourceRequest(answer=lie))

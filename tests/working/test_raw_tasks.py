@@ -4,8 +4,9 @@ import secrets
 
 from blake3 import blake3
 
+from nodeagent.jobs.contract import SMALL_BYTES
 from tests.support.nodes import Running, until
-from tests.working.workbench import bench, disk, fill
+from tests.working.workbench import Batching, bench, disk, fill
 
 MIB = 1 << 20
 
@@ -25,6 +26,24 @@ async def test_small_files_share_a_chunk_and_come_back_bit_by_bit(trio: list[Run
         assert (result.objects_ingested, result.bytes_in) == (100, sum(map(len, objects.values())))
         await until(work.ledger.safe)
         assert work.room.used_bytes == work.room.used_slots == 0
+
+
+async def test_small_objects_are_read_in_few_goes_and_one_that_changed_spoils_no_other(
+    trio: list[Running],
+) -> None:
+    objects = {f"{n:03}": secrets.token_bytes(n * 10) for n in range(300)}
+    objects["0995"] = secrets.token_bytes(SMALL_BYTES + 1)  # In the middle of them.
+    objects = dict(sorted(objects.items()))
+    async with bench(trio, objects, source_of=Batching) as work:
+        assert isinstance(work.source, Batching)
+        work.source.changed = {"100": 0, "200": 0}
+        work.steward.give(*work.tasks())
+        (result,) = await work.done(1)
+        assert [one.path for one in result.skipped] == [b"100", b"200"]
+        assert await work.files() == {k: v for k, v in objects.items() if k not in ("100", "200")}
+        # What was given when the first was found out is read anew.
+        assert work.source.goes <= 8
+        await until(work.ledger.safe)
 
 
 async def test_a_file_of_several_tasks_is_the_sum_of_them(trio: list[Running]) -> None:

@@ -8,7 +8,7 @@ from nodeagent.process.events import Closed, Data, Done, Opened
 from nodeagent.process.read import Bounds
 from tests.process.tasks import pipeline
 from tests.support.nodes import Running, until
-from tests.working.workbench import bench
+from tests.working.workbench import Batching, bench
 
 CLEAN = """
 input = "jsonl"
@@ -83,6 +83,21 @@ async def test_an_object_that_changes_while_it_is_processed_is_skipped(
         (result,) = await work.done(1)
         assert [(one.path, one.reason) for one in result.skipped] == [(b"a.jsonl", "changed")]
         assert list(await work.files()) == ["b/part-00000.jsonl"]
+
+
+async def test_small_objects_are_read_ahead_for_the_process_that_takes_them_one_by_one(
+    trio: list[Running],
+) -> None:
+    objects = {f"{n:03}.jsonl": lines({"id": n + 10, "text": "a"}) for n in range(300)}
+    async with bench(trio, objects, text=CLEAN, source_of=Batching) as work:
+        assert isinstance(work.source, Batching)
+        work.source.changed = {"017.jsonl": 0}
+        work.steward.give(*work.tasks())
+        (result,) = await work.done(1)
+        assert [one.path for one in result.skipped] == [b"017.jsonl"]
+        assert len(await work.files()) == 299
+        assert work.source.goes <= 4
+        await until(work.ledger.safe)
 
 
 async def test_records_that_must_not_be_bad_refuse_the_task(trio: list[Running]) -> None:

@@ -17,7 +17,7 @@ from nodeagent.core.chunk.keys import DatasetKey
 from nodeagent.core.delivery_words import Patience
 from nodeagent.core.pipeline.cut import cut, rule_for
 from nodeagent.core.pipeline.model import Pipeline
-from nodeagent.jobs.contract import CHANGED, SkippedObject
+from nodeagent.jobs.contract import CHANGED, Found, SkippedObject
 from nodeagent.jobs.facts import path_bytes
 from nodeagent.jobs.working.pull import Requests
 from nodeagent.jobs.working.room import Room
@@ -101,6 +101,23 @@ class Memory:
         return self.objects[path][offset_bytes : offset_bytes + size_bytes]
 
     async def close(self) -> None: ...
+
+
+@dataclass
+class Batching(Memory):
+    """It gives many small objects in one go."""
+
+    goes: int = 0
+
+    async def read_several(self, wanted: Sequence[task_pb2.TaskInput]) -> list[Found]:
+        self.goes += 1
+        return [await self._found(one) for one in wanted]
+
+    async def _found(self, one: task_pb2.TaskInput) -> Found:
+        try:
+            return await self.read(one, one.range.offset_bytes, one.range.size_bytes)
+        except SkippedObject as skipped:
+            return skipped
 
 
 @dataclass
@@ -252,6 +269,7 @@ async def bench(
     work: Work | None = None,
     watcher: Any = None,
     traceparent: str = "",
+    source_of: type[Memory] = Memory,
 ) -> AsyncIterator[Bench]:
     found = pipeline(text)
     spread = [job_pb2.SpreadRule(level=job_pb2.SPREAD_LEVEL_NODE, count=2)]
@@ -265,7 +283,7 @@ async def bench(
     )
     first = nodes[0].node
     header = records_pb2.JobHeader(id=JOB, spec=spec, steward="s1", key_id=KEY.id)
-    source, ledger = Memory(objects), Ledger()
+    source, ledger = source_of(objects), Ledger()
     brain = CarefulBrain(first.deliverer.brain, time.monotonic)
     room = Room(lambda: work or Work())
 

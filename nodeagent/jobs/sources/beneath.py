@@ -2,6 +2,7 @@
 that was opened before it, so no link and no rename in between leads out.
 """
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,6 +46,41 @@ def folder(top_fd: int, path: bytes, flags: int = PASS) -> Iterator[int]:
         yield fd
     finally:
         os.close(fd)
+
+
+class Opening:
+    """Opens files beneath one after the other: most lie in the folder of the one before, and most
+    paths have no link in them, so that none is looked for until one is in the way.
+    """
+
+    def __init__(self, top_fd: int, top: bytes) -> None:
+        self._top_fd, self._top = top_fd, top
+        self._folder, self._folder_fd = b"", -1
+
+    def file(self, path: bytes, flags: int) -> int:
+        above, _, name = path.rpartition(b"/")
+        try:
+            fd = self._folder_of(above)
+            return os.open(name or b".", flags | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd)
+        except OSError as error:
+            if error.errno not in (errno.ELOOP, errno.ENOTDIR):
+                raise
+            return open_file(self._top_fd, path, self._top, flags)
+
+    def _folder_of(self, path: bytes) -> int:
+        if self._folder_fd < 0 or self._folder != path:
+            fd = open_folder(self._top_fd, path)
+            self.__exit__()
+            self._folder, self._folder_fd = path, fd
+        return self._folder_fd
+
+    def __enter__(self) -> "Opening":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._folder_fd >= 0:
+            os.close(self._folder_fd)
+            self._folder_fd = -1
 
 
 def open_file(top_fd: int, path: bytes, top: bytes, flags: int) -> int:

@@ -17,11 +17,19 @@ from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from multicloud.errors import McError
 from multicloud.v1 import task_pb2
-from nodeagent.jobs.contract import CHANGED, GONE, LINK, SPECIAL, UNREADABLE, SkippedObject
+from nodeagent.jobs.contract import (
+    CHANGED,
+    GONE,
+    LINK,
+    SPECIAL,
+    UNREADABLE,
+    Found,
+    SkippedObject,
+)
 from nodeagent.jobs.sources import beneath
 from nodeagent.jobs.sources.folders import Top
 from nodeagent.jobs.sources.globs import Globs
-from nodeagent.jobs.sources.together import Found, check
+from nodeagent.jobs.sources.together import check
 from nodeagent.jobs.sources.walking import Entry, Walk
 
 PAGE_OBJECTS_MAX = 10_000
@@ -70,12 +78,12 @@ class FileSource:
             said = f"{size_bytes} bytes from {offset_bytes} cannot be read at once"
             raise McError("BAD_REQUEST", said)
         path, etag = asked.path, asked.etag
-        return await self._in_thread(lambda: self._read(path, etag, offset_bytes, size_bytes))
+        return await self._in_thread(lambda: self._one(path, etag, offset_bytes, size_bytes))
 
     async def read_several(self, wanted: Sequence[task_pb2.TaskInput]) -> Sequence[Found]:
         """Small ranges, each with its bytes or why it is skipped, in one go."""
         check(wanted)
-        return await self._in_thread(lambda: [self._found(one) for one in wanted])
+        return await self._in_thread(lambda: self._several(wanted))
 
     async def close(self) -> None:
         await self._in_thread(self._forget)
@@ -131,27 +139,42 @@ class FileSource:
         with self._turn:
             self._end()
 
-    def _found(self, one: task_pb2.TaskInput) -> Found:
-        try:
-            return self._read(one.path, one.etag, one.range.offset_bytes, one.range.size_bytes)
-        except SkippedObject as skipped:
-            return skipped
+    def _one(self, path: bytes, etag: str, offset_bytes: int, size_bytes: int) -> bytes:
+        with self._top.opened() as top_fd, beneath.Opening(top_fd, self._top.path) as opening:
+            return self._read(opening, path, etag, offset_bytes, size_bytes)
 
-    def _read(self, path: bytes, etag: str, offset_bytes: int, size_bytes: int) -> bytes:
+    def _several(self, wanted: Sequence[task_pb2.TaskInput]) -> list[Found]:
+        found: list[Found] = []
+        with self._top.opened() as top_fd, beneath.Opening(top_fd, self._top.path) as opening:
+            for one in wanted:
+                at, size = one.range.offset_bytes, one.range.size_bytes
+                try:
+                    found.append(self._read(opening, one.path, one.etag, at, size))
+                except SkippedObject as skipped:
+                    found.append(skipped)
+        return found
+
+    def _read(
+        self,
+        opening: beneath.Opening,
+        path: bytes,
+        etag: str,
+        offset_bytes: int,
+        size_bytes: int,
+    ) -> bytes:
         name = self._top.inside(path)
         if not self._globs.allows(name):
             raise SkippedObject(path, UNREADABLE, "it is excluded")
-        with self._top.opened() as top_fd:
+        try:
+            fd = opening.file(name, os.O_RDONLY | os.O_NONBLOCK)
             try:
-                fd = beneath.open_file(top_fd, name, self._top.path, os.O_RDONLY | os.O_NONBLOCK)
-                try:
-                    _check(path, etag, os.fstat(fd))
-                    data = _read_all(fd, offset_bytes, size_bytes)
-                    _check(path, etag, os.fstat(fd))
-                finally:
-                    os.close(fd)
-            except OSError as error:
-                raise _refused(path, error) from error
+                _check(path, etag, os.fstat(fd))
+                data = _read_all(fd, offset_bytes, size_bytes)
+                _check(path, etag, os.fstat(fd))
+            finally:
+                os.close(fd)
+        except OSError as error:
+            raise _refused(path, error) from error
         if len(data) != size_bytes:
             raise SkippedObject(path, CHANGED, "it is shorter than it was")
         return data

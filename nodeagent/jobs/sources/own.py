@@ -11,10 +11,11 @@ from pathlib import Path
 
 from multicloud.errors import McError
 from multicloud.v1 import source_pb2, task_pb2
+from nodeagent.jobs.contract import Found
 from nodeagent.jobs.sources.files import FileSource
 from nodeagent.jobs.sources.parts import in_parts
 from nodeagent.jobs.sources.streams import Laptops
-from nodeagent.jobs.sources.together import SMALL_BYTES, Found, Together, check
+from nodeagent.jobs.sources.together import check
 from nodeagent.jobs.sources.uris import LAPTOP, SourceName, parse
 
 OPEN_MAX = 64  # Listings of others that go on; the one unused for longest begins anew.
@@ -26,10 +27,6 @@ class StreamSource:
 
     laptops: Laptops
     ref: source_pb2.SourceRef
-    _together: Together = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._together = Together(self.read_several)
 
     async def page(self, cursor: str, objects_max: int) -> task_pb2.ListingPage:
         stream = self.laptops.needed(self.ref.job, self.ref.source)
@@ -40,8 +37,6 @@ class StreamSource:
             stream = self.laptops.needed(self.ref.job, self.ref.source)
             return await stream.read(asked.path, asked.etag, offset_bytes, size_bytes)
 
-        if size_bytes <= SMALL_BYTES:
-            return await self._together.read(asked, offset_bytes, size_bytes)
         return await in_parts(part, offset_bytes, size_bytes)
 
     async def read_several(self, wanted: Sequence[task_pb2.TaskInput]) -> Sequence[Found]:

@@ -8,7 +8,7 @@ from nodeagent.jobs.contract import CHANGED, GONE, LINK, SPECIAL, UNREADABLE, Sk
 
 PART_BYTES = 4 << 20  # What one node asks another, or a laptop, for at once.
 PARTS_AT_ONCE = 4
-PIECE_BYTES = 1020 << 10  # Of one message; with what is around it, it fits into 1 MiB.
+PIECE_BYTES = 1 << 20  # Of one message, and what a worker reads at once.
 
 SKIPPED = frozenset({CHANGED, GONE, LINK, SPECIAL, UNREADABLE})
 # Whoever would have read it is gone, not what was to be read.

@@ -1,14 +1,15 @@
 """A laptop's files, for a node that may have no stream of its own: through one that has."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from multicloud.errors import McError
 from multicloud.v1 import source_pb2, task_pb2
-from nodeagent.jobs.contract import Source
-from nodeagent.jobs.sources.own import OwnSources
+from nodeagent.jobs.contract import Found
+from nodeagent.jobs.sources.files import FileSource
+from nodeagent.jobs.sources.own import OwnSources, StreamSource
 from nodeagent.jobs.sources.remote import RemoteSource
 from nodeagent.jobs.sources.world import World
 from nodeagent.wire.ground import Links
@@ -16,6 +17,7 @@ from nodeagent.wire.ground import Links
 ASKED_AGAIN_S = 0.5  # All others are asked this often at most, while nobody has a stream.
 
 T = TypeVar("T")
+Reader = FileSource | StreamSource | RemoteSource
 
 
 @dataclass(slots=True)
@@ -26,7 +28,7 @@ class LaptopSource:
     links: Links
     own: OwnSources
     ref: source_pb2.SourceRef
-    _here: Source | None = None
+    _here: FileSource | StreamSource | None = None
     _via: RemoteSource | None = None
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     _asked_s: float = float("-inf")
@@ -37,10 +39,13 @@ class LaptopSource:
     async def read(self, asked: task_pb2.TaskInput, offset_bytes: int, size_bytes: int) -> bytes:
         return await self._by_any(lambda source: source.read(asked, offset_bytes, size_bytes))
 
+    async def read_several(self, wanted: Sequence[task_pb2.TaskInput]) -> Sequence[Found]:
+        return await self._by_any(lambda source: source.read_several(wanted))
+
     async def close(self) -> None:
         self._via = None
 
-    async def _by_any(self, work: Callable[[Source], Awaitable[T]]) -> T:
+    async def _by_any(self, work: Callable[[Reader], Awaitable[T]]) -> T:
         """By the own stream, else by the node that did it last, else by whoever says it can."""
         if self.own.has(self.ref):
             try:

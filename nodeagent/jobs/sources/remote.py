@@ -9,8 +9,9 @@ import grpc
 from multicloud.errors import McError
 from multicloud.status import decode
 from multicloud.v1 import common_pb2, source_pb2, source_pb2_grpc, task_pb2
+from nodeagent.jobs.contract import Found
 from nodeagent.jobs.sources.parts import OUT_OF_REACH, in_parts, told
-from nodeagent.jobs.sources.together import SMALL_BYTES, Found, Together, from_parts
+from nodeagent.jobs.sources.together import from_parts
 from nodeagent.jobs.sources.world import World
 from nodeagent.wire.ground import Links
 
@@ -28,11 +29,7 @@ class RemoteSource:
     links: Links
     node: str
     ref: source_pb2.SourceRef
-    _together: Together = field(init=False)
     _room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CALLS_AT_ONCE))
-
-    def __post_init__(self) -> None:
-        self._together = Together(self._several)
 
     async def find(self) -> source_pb2.FindSourceResponse:
         """Whether it can read it. Raises what that node has against it."""
@@ -57,8 +54,6 @@ class RemoteSource:
         async def part(offset_bytes: int, size_bytes: int) -> bytes:
             return await self._part(asked, offset_bytes, size_bytes)
 
-        if size_bytes <= SMALL_BYTES:
-            return await self._together.read(asked, offset_bytes, size_bytes)
         return await in_parts(part, offset_bytes, size_bytes)
 
     async def _part(self, asked: task_pb2.TaskInput, offset_bytes: int, size_bytes: int) -> bytes:
@@ -87,7 +82,7 @@ class RemoteSource:
             raise McError("INTERNAL", said)
         return data
 
-    async def _several(self, wanted: Sequence[task_pb2.TaskInput]) -> Sequence[Found]:
+    async def read_several(self, wanted: Sequence[task_pb2.TaskInput]) -> Sequence[Found]:
         request = source_pb2.ReadSourceRequest(source=self.ref, objects=wanted)
         parts: list[source_pb2.ReadPart] = []
         try:

@@ -10,7 +10,7 @@ from nodeagent.jobs.contract import SkippedObject
 from nodeagent.jobs.sources.own import OwnSources
 from nodeagent.jobs.sources.parts import PART_BYTES, PIECE_BYTES
 from nodeagent.jobs.sources.streams import LaptopStream
-from nodeagent.jobs.sources.together import to_parts
+from nodeagent.jobs.sources.together import put_parts
 from nodeagent.jobs.sources.uris import LAPTOP, parse
 from nodeagent.rpc.call import Call, Caller
 
@@ -93,7 +93,9 @@ class SourceService:
         async with self._served:
             if request.objects:
                 found = await source.read_several(request.objects)
-                yield source_pb2.ReadSourceResponse(parts=to_parts(found))
+                answer = source_pb2.ReadSourceResponse()
+                put_parts(found, answer.parts)
+                yield answer
                 return
             try:
                 data = await source.read(asked, wanted.offset_bytes, wanted.size_bytes)

@@ -10,18 +10,19 @@ from typing import Any
 
 from multicloud.errors import McError
 from multicloud.v1 import common_pb2, source_pb2, task_pb2
+from nodeagent.jobs.contract import Found
 from nodeagent.jobs.sources import beneath
 from nodeagent.jobs.sources.parts import told
-from nodeagent.jobs.sources.together import Found, from_parts
+from nodeagent.jobs.sources.together import from_parts
 
 ASKED_AT_ONCE = 8  # On one stream; each is a part at most.
 
 
 @dataclass(slots=True, eq=False)
 class _Asked:
-    size_bytes: int
+    missing_bytes: int
     path: bytes = b""
-    data: bytearray = field(default_factory=bytearray)
+    pieces: list[bytes] = field(default_factory=list)
     heard: bool = True
     several: Sequence[task_pb2.TaskInput] = ()
     listing: "asyncio.Future[task_pb2.ListingPage] | None" = None
@@ -141,15 +142,17 @@ class LaptopStream:
             if answer.last and not asked.future.done():
                 asked.future.set_result(from_parts(asked.several, answer.parts))
             return
-        if len(asked.data) + len(answer.data) > asked.size_bytes:
+        data = answer.data  # Each look at it is a copy.
+        asked.missing_bytes -= len(data)
+        if asked.missing_bytes < 0:
             raise McError("BAD_REQUEST", f"more came of {asked.path!r} than was asked for")
-        asked.data += answer.data
+        asked.pieces.append(data)
         if not answer.last:
             return
-        if len(asked.data) < asked.size_bytes:
+        if asked.missing_bytes:
             raise McError("BAD_REQUEST", f"less came of {asked.path!r} than was asked for")
         if not asked.reading.done():
-            asked.reading.set_result(bytes(asked.data))
+            asked.reading.set_result(data if len(asked.pieces) == 1 else b"".join(asked.pieces))
 
     def _heard_listing(self, answer: source_pb2.ListAnswer) -> None:
         asked = self._asked.get(answer.request)

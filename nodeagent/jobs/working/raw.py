@@ -14,7 +14,16 @@ from blake3 import blake3
 from multicloud.v1 import task_pb2
 from nodeagent.core.chunk.envelope import Bytes
 from nodeagent.jobs.contract import SkippedObject
-from nodeagent.jobs.working.ahead import PIECE_BYTES, Piece, Reading, Skip, ahead, pieces_of
+from nodeagent.jobs.working.ahead import (
+    PIECE_BYTES,
+    Data,
+    Piece,
+    Reading,
+    Skip,
+    ahead,
+    pieces_of,
+    ranged,
+)
 
 HASH_HERE_BYTES_MAX = 64 << 10  # What takes less than a hop to a thread and back.
 
@@ -63,9 +72,10 @@ class RawChunk:
         if batch:
             yield b"".join(batch)
 
-    async def _read(self, piece: Piece) -> bytes:
-        asked = self.inputs[piece.input]
-        return await self.reading.read(asked, piece.offset_bytes, piece.size_bytes)
+    async def _read(self, batch: Sequence[Piece]) -> Sequence[Data]:
+        wanted = [ranged(self.inputs[p.input], p.offset_bytes, p.size_bytes) for p in batch]
+        found = await self.reading.read_several(wanted)
+        return [Skip(one.why) if isinstance(one, SkippedObject) else one for one in found]
 
     def _skip(self, piece: Piece, why: str) -> None:
         self.bad[piece.input] = why

@@ -18,9 +18,15 @@ from nodeagent.core.pipeline.counts import Counts
 from nodeagent.core.pipeline.cut import Part, chunk_bytes_for
 from nodeagent.core.pipeline.kinds import stem
 from nodeagent.core.pipeline.model import Pipeline
-from nodeagent.jobs.contract import SkippedObject
+from nodeagent.jobs.contract import (
+    SEVERAL_BYTES_MAX,
+    SEVERAL_MAX,
+    SMALL_BYTES,
+    Found,
+    SkippedObject,
+)
 from nodeagent.jobs.facts import path_bytes, path_text
-from nodeagent.jobs.working.ahead import PIECE_BYTES, Reading
+from nodeagent.jobs.working.ahead import PIECE_BYTES, Reading, ranged
 from nodeagent.process.events import Closed, Data, Done, Event, Opened, Quarantined
 from nodeagent.process.pool import OpenSource
 from nodeagent.process.pool import Task as Processed
@@ -62,24 +68,62 @@ class Filled:
             yield piece
 
 
+class Smalls:
+    """Small objects of a task: whoever reads one reads those behind it along."""
+
+    def __init__(self, inputs: Sequence[task_pb2.TaskInput], reading: Reading) -> None:
+        self._small = [one for one in inputs if one.size_bytes <= SMALL_BYTES]
+        self._places = {one.path: place for place, one in enumerate(self._small)}
+        self._reading = reading
+        self._found: dict[bytes, Found] = {}
+
+    async def read(self, path: bytes) -> bytes:
+        """All of it."""
+        if path not in self._found:
+            wanted = self._from(self._places[path])
+            found = await self._reading.read_several(wanted)
+            self._found = {one.path: data for one, data in zip(wanted, found, strict=True)}
+        data = self._found[path]
+        if isinstance(data, SkippedObject):
+            raise data
+        return data
+
+    def _from(self, place: int) -> list[task_pb2.TaskInput]:
+        wanted: list[task_pb2.TaskInput] = []
+        left_bytes = SEVERAL_BYTES_MAX
+        for one in self._small[place : place + SEVERAL_MAX]:
+            left_bytes -= one.size_bytes
+            if left_bytes < 0:
+                break
+            wanted.append(ranged(one, 0, one.size_bytes))
+        return wanted
+
+
 @dataclass(slots=True)
 class Input:
     """One object as a worker process reads it."""
 
     asked: task_pb2.TaskInput
     reading: Reading
+    smalls: Smalls
     skipped: dict[bytes, str]
 
     async def read(self, offset_bytes: int, size_bytes: int) -> bytes:
-        end = min(offset_bytes + size_bytes, self.asked.size_bytes)
-        starts = range(offset_bytes, end, PIECE_BYTES)
-        reads = (self.reading.read(self.asked, at, min(PIECE_BYTES, end - at)) for at in starts)
         try:
-            return b"".join(await asyncio.gather(*reads))
+            if self.asked.size_bytes <= SMALL_BYTES:
+                data = await self.smalls.read(self.asked.path)
+                return data[offset_bytes : offset_bytes + size_bytes]
+            return await self._large(offset_bytes, size_bytes)
         except SkippedObject as skipped:
             self.skipped[skipped.path] = skipped.why
             # The worker process ends its task in good order, and is used again.
             raise McError("INPUT_BROKEN", f"{path_text(skipped.path)}: {skipped.why}") from skipped
+
+    async def _large(self, offset_bytes: int, size_bytes: int) -> bytes:
+        end = min(offset_bytes + size_bytes, self.asked.size_bytes)
+        starts = range(offset_bytes, end, PIECE_BYTES)
+        reads = (self.reading.read(self.asked, at, min(PIECE_BYTES, end - at)) for at in starts)
+        return b"".join(await asyncio.gather(*reads))
 
 
 @dataclass(slots=True)

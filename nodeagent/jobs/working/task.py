@@ -15,7 +15,7 @@ from nodeagent.jobs.facts import path_text, result_fact, safe_fact
 from nodeagent.jobs.working.ahead import AHEAD_BYTES, Reading
 from nodeagent.jobs.working.chunks import Draft
 from nodeagent.jobs.working.raw import RawChunk
-from nodeagent.jobs.working.records import Filled, Input, Pipelines, Recording, processed
+from nodeagent.jobs.working.records import Filled, Input, Pipelines, Recording, Smalls, processed
 from nodeagent.jobs.working.room import Room
 from nodeagent.jobs.working.sending import Sender, Sending
 from nodeagent.wire.flow import first_of
@@ -180,8 +180,9 @@ class TaskRun:
         )
         asked = {path_text(one.path): one for one in inputs}
         skipped: dict[bytes, str] = {}
+        smalls = Smalls(inputs, means.reading)
         events = means.pipelines.run(
-            work, lambda part: Input(asked[part.path], means.reading, skipped)
+            work, lambda part: Input(asked[part.path], means.reading, smalls, skipped)
         )
         over = asyncio.Event()
         means.tails.create_task(self._spanned("process", over))

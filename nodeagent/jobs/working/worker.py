@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import structlog
 
@@ -18,7 +18,7 @@ from nodeagent.core.breaker import State
 from nodeagent.core.chunk.keys import DatasetKey
 from nodeagent.core.delivery_words import ACK_COPIES_DEFAULT
 from nodeagent.core.pipeline.model import Pipeline
-from nodeagent.jobs.contract import Source, Sources
+from nodeagent.jobs.contract import Found, ReadsSeveral, Source, Sources
 from nodeagent.jobs.working.ahead import Reading
 from nodeagent.jobs.working.pull import Pull, PullLoop
 from nodeagent.jobs.working.records import Pipelines
@@ -32,6 +32,7 @@ APPEND_WITHIN_S = 10.0
 BACKOFF_S, BACKOFF_S_MAX = 0.2, 5.0
 Header = Callable[[], records_pb2.JobHeader]
 KeyOf = Callable[[bytes], Awaitable[DatasetKey]]
+T = TypeVar("T")
 
 
 class Keepers(Protocol):
@@ -185,9 +186,18 @@ class _Source:
         return await (await self._opened()).page(cursor, objects_max)
 
     async def read(self, asked: task_pb2.TaskInput, offset_bytes: int, size_bytes: int) -> bytes:
+        return await self._by(lambda source: source.read(asked, offset_bytes, size_bytes))
+
+    async def read_several(self, wanted: Sequence[task_pb2.TaskInput]) -> Sequence[Found] | None:
+        async def several(source: Source) -> Sequence[Found] | None:
+            return await source.read_several(wanted) if isinstance(source, ReadsSeveral) else None
+
+        return await self._by(several)
+
+    async def _by(self, work: Callable[[Source], Awaitable[T]]) -> T:
         source = await self._opened()
         try:
-            return await source.read(asked, offset_bytes, size_bytes)
+            return await work(source)
         except McError as error:
             if error.reason == "SOURCE_AWAY" and self._open is source:
                 self._open = None
