@@ -29,6 +29,7 @@ LONE_TASKS: Mapping[str, str] = {
     "multicloud/dial.py": "dials race, the winner is kept, the rest is ended in its `finally`",
     "nodeagent/jobs/sources/service.py": "a group must not span the yields of a generator",
     "nodeagent/rpc/watch_service.py": "a group must not span the yields of a generator",
+    "nodeagent/store/bucket/put.py": "whoever puts drives it, call by call, to commit or abort",
     "nodeagent/wire/answers.py": "a group must not span the yields of a generator",
     "tests/unit/test_audit.py": "the test is about callers that leave",
 }

@@ -30,6 +30,9 @@ class Pins:
         pins[pin.holder] = longer(pins.get(pin.holder), pin)
         self._of_holder.setdefault(pin.holder, set()).add(chunk_id)
 
+    def count(self, holder: str) -> int:
+        return len(self._of_holder.get(holder, ()))
+
     def end(self, holder: str) -> int:
         chunks = self._of_holder.pop(holder, set())
         for chunk_id in chunks:
@@ -59,11 +62,12 @@ class Pins:
             if not chunks:
                 del self._of_holder[holder]
 
+    def every(self) -> Iterator[tuple[bytes, Pin]]:
+        return ((chunk, pin) for chunk, pins in self._of_chunk.items() for pin in pins.values())
+
     def lines(self) -> Iterator[bytes]:
         """All of them, as few lines as there can be."""
-        for chunk_id, pins in self._of_chunk.items():
-            for pin in pins.values():
-                yield pin_line(chunk_id, pin)
+        return (pin_line(chunk_id, pin) for chunk_id, pin in self.every())
 
     def _drop(self, chunk_id: bytes, holder: str) -> None:
         pins = self._of_chunk.get(chunk_id, {})

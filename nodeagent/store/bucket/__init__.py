@@ -1,0 +1,1 @@
+"""A store of chunks in a bucket of a cloud."""
