@@ -4,13 +4,15 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 VENV := .venv
 BIN := $(VENV)/bin
 AUDIT := .venv-audit
+SWIFT := .venv-swift
+AZURITE := tests/support/servers/azurite
 DEMO_MIB ?= 1024
 
 # The dev cluster of this checkout, and its context, stay inside the checkout.
 export MC_DEV_DIR ?= $(CURDIR)/.dev
 export XDG_CONFIG_HOME ?= $(CURDIR)/.dev-config
 
-.PHONY: help setup demo test test-all bench sim sim-report check fmt docs pages protos audit sbom clean
+.PHONY: help setup servers demo test test-all bench sim sim-report check fmt docs pages protos audit sbom clean
 .DEFAULT_GOAL := help
 
 help: ## This list.
@@ -27,11 +29,20 @@ $(VENV)/.ready: requirements/dev.lock pyproject.toml
 demo: setup ## The main job, end to end, on a six-node, three-cloud cluster on this machine.
 	@$(BIN)/mcctl dev demo --mib $(DEMO_MIB)
 
-test: setup ## The test suite.
+test: setup servers ## The test suite.
 	@$(BIN)/python -m pytest -n 2 -m "not slow" $(PYTEST)
 
-test-all: setup ## And what needs root, Debian packages, or hours.
+test-all: setup servers ## And what needs root, Debian packages, or hours.
 	@$(BIN)/python -m pytest $(PYTEST)
+
+servers: $(SWIFT)/.ready $(AZURITE)/node_modules/.ready ## Servers of clouds that tests start; what is lacking is listed as not run.
+$(SWIFT)/.ready: requirements/swift.lock
+	$(PYTHON) -m venv --clear $(SWIFT)
+	$(SWIFT)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements/swift.lock
+	@touch $@
+$(AZURITE)/node_modules/.ready: $(AZURITE)/package-lock.json
+	@if ! command -v npm >/dev/null; then echo "no npm: tests with Azurite are not run"; \
+	else cd $(AZURITE) && npm ci --silent --no-audit --no-fund --ignore-scripts && touch node_modules/.ready; fi
 
 bench: setup ## Figures into docs/benchmarks.md; BENCH=start for one part, BASELINE=1 to compare with later.
 	@$(BIN)/python -m tests.bench $(BENCH) $(if $(BASELINE),--baseline)
@@ -78,4 +89,4 @@ $(AUDIT)/.ready: requirements/audit.lock
 	@touch $@
 
 clean: ## Removes what the other targets made.
-	rm -rf $(VENV) $(AUDIT) .dev .dev-config site build dist
+	rm -rf $(VENV) $(AUDIT) $(SWIFT) $(AZURITE)/node_modules .dev .dev-config site build dist

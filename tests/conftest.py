@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+from tests.support.lacking import lacking
+
 HERE = Path(__file__).parent
 REAL = {"live", "rpc", "wire", "council", "sources", "datasets", "jobs", "working"}
 
@@ -30,3 +32,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
 def pytest_itemcollected(item: pytest.Item) -> None:
     if item.path.relative_to(HERE).parts[0] in REAL:
         item.add_marker(pytest.mark.flaky(reruns=2))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What a machine lacks is never passed over in silence."""
+    skipped = terminalreporter.getreports("skipped")
+    lines = lacking(str(report.longrepr[-1]) for report in skipped if report.longrepr)
+    if lines:
+        terminalreporter.section("not run", red=True)
+        for line in lines:
+            terminalreporter.write_line(line, red=True)

@@ -1,0 +1,25 @@
+"""Servers for tests of clouds: one of each for a process of the suite, with a bucket a test."""
+
+import os
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from tests.support.servers.swift import swift
+
+_numbers = count()
+
+
+@pytest.fixture
+def name() -> str:
+    """Of a bucket that nobody else has."""
+    return f"bucket-{os.getpid()}-{next(_numbers)}"
+
+
+@pytest.fixture(scope="session")
+def swift_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder: Path = tmp_path_factory.mktemp("swift")
+    with swift(folder) as url:
+        yield url

@@ -1,0 +1,1 @@
+"""Real servers for tests, as processes on free ports, ended for certain."""
