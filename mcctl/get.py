@@ -13,11 +13,11 @@ from mcctl import reach, show
 from mcctl.cli import run_async
 from mcctl.datasets import Where, files, shown, split, stub
 from mcctl.placing_files import Target, Tree
-from mcctl.reading_files import read
 from mcctl.show import Block
 from mcctl.sizes import human
 from multicloud.client import Client
 from multicloud.errors import McError
+from multicloud.streaming import read
 from multicloud.v1 import read_pb2
 from nodeagent.jobs.sources.globs import Globs
 

@@ -46,7 +46,7 @@ class Client:
         self._first: Connection | None = None
 
     async def __aenter__(self) -> "Client":
-        dials = [self._dial(endpoint) for endpoint in self._endpoints()]
+        dials = [self._dial(endpoint) for endpoint in endpoints(self.context, self._wanted)]
         self._first = await first_of(dials, STAGGER_S)
         self._open[self._first.node.id] = self._first
         return self
@@ -79,40 +79,12 @@ class Client:
 
     async def to(self, node: str) -> Connection:
         """A connection to this very node (id, name, or address); the client closes it."""
-        endpoint = self._known(node) or await self._ask_for(node)
+        endpoint = _known(self.context, node) or await self._ask_for(node)
         if endpoint.id in self._open:
             return self._open[endpoint.id]
         connection = await self._dial(endpoint)
         self._open[connection.node.id] = connection
         return connection
-
-    def _endpoints(self) -> list[Endpoint]:
-        if self._wanted:
-            return [self._known(node) or self._named_address(node) for node in self._wanted]
-        if not self.context.endpoints:
-            raise McError(
-                "UNREACHABLE",
-                f"the context {self.context.name} knows no node yet",
-                next="`mcctl cluster issue-node`, or name one: --node host:port",
-            )
-        return list(self.context.endpoints)
-
-    def _known(self, node: str) -> Endpoint | None:
-        for endpoint in self.context.endpoints:
-            if node in (endpoint.id, endpoint.name, endpoint.address):
-                return endpoint
-        return None
-
-    def _named_address(self, node: str) -> Endpoint:
-        if ":" not in node:
-            known = ", ".join(e.name for e in self.context.endpoints) or "none"
-            raise McError(
-                "NODE_UNKNOWN",
-                f"the context {self.context.name} knows no node {node!r}; known: {known}",
-                next="give its address: --node host:port",
-            )
-        split(node)
-        return Endpoint("", "", node)
 
     async def _ask_for(self, node: str) -> Endpoint:
         token = ""
@@ -126,7 +98,7 @@ class Client:
             token = page.next_page_token
             if not token:
                 break
-        return self._named_address(node)
+        return _named_address(self.context, node)
 
     def _dial(self, endpoint: Endpoint) -> Coroutine[Any, Any, Connection]:
         return dial(
@@ -136,3 +108,35 @@ class Client:
             connect_timeout_s=self._connect_timeout_s,
             call_timeout_s=self._call_timeout_s,
         )
+
+
+def endpoints(context: Context, wanted: Sequence[str] = ()) -> list[Endpoint]:
+    """The wanted nodes of a context (by id, name or address), or all that it knows."""
+    if wanted:
+        return [_known(context, node) or _named_address(context, node) for node in wanted]
+    if not context.endpoints:
+        raise McError(
+            "UNREACHABLE",
+            f"the context {context.name} knows no node yet",
+            next="`mcctl cluster issue-node`, or name one: --node host:port",
+        )
+    return list(context.endpoints)
+
+
+def _known(context: Context, node: str) -> Endpoint | None:
+    for endpoint in context.endpoints:
+        if node in (endpoint.id, endpoint.name, endpoint.address):
+            return endpoint
+    return None
+
+
+def _named_address(context: Context, node: str) -> Endpoint:
+    if ":" not in node:
+        known = ", ".join(e.name for e in context.endpoints) or "none"
+        raise McError(
+            "NODE_UNKNOWN",
+            f"the context {context.name} knows no node {node!r}; known: {known}",
+            next="give its address: --node host:port",
+        )
+    split(node)
+    return Endpoint("", "", node)

@@ -50,10 +50,7 @@ async def dial(
     call_timeout_s: float,
 ) -> Connection:
     """A connection that stands, or the reason why there is none."""
-    if not endpoint.id:
-        shown = await shown_by(endpoint.address, credentials, connect_timeout_s)
-        node_id = _node_id(shown, endpoint.address, cluster)
-        endpoint = Endpoint(node_id, endpoint.name, endpoint.address)
+    endpoint = await identified(endpoint, cluster, credentials, connect_timeout_s)
     dns_name = f"{endpoint.id}.node.{cluster}"
     channel = open_channel(endpoint.address, dns_name, credentials)
     try:
@@ -64,6 +61,16 @@ async def dial(
         raise
     await channel.close()
     raise await diagnose(endpoint.address, dns_name, credentials, connect_timeout_s)
+
+
+async def identified(
+    endpoint: Endpoint, cluster: str, credentials: Credentials, timeout_s: float
+) -> Endpoint:
+    """With the id of whoever is there, where only an address was known."""
+    if endpoint.id:
+        return endpoint
+    shown = await shown_by(endpoint.address, credentials, timeout_s)
+    return Endpoint(_node_id(shown, endpoint.address, cluster), endpoint.name, endpoint.address)
 
 
 def _node_id(shown: Shown, address: str, cluster: str) -> str:

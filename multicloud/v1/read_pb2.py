@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from multicloud.v1 import common_pb2 as multicloud_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18multicloud/v1/read.proto\x12\rmulticloud.v1\x1a\x1amulticloud/v1/common.proto\"\x84\x01\n\x0e\x44\x61tasetVersion\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\r\n\x05\x66iles\x18\x03 \x01(\x04\x12\x0e\n\x06\x63hunks\x18\x04 \x01(\x04\x12\r\n\x05\x62ytes\x18\x05 \x01(\x04\x12\x14\n\x0c\x63reated_time\x18\x06 \x01(\t\x12\x0f\n\x07removed\x18\x07 \x01(\x08\"R\n\x13ListDatasetsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x14\n\x0cshow_removed\x18\x03 \x01(\x08\"`\n\x14ListDatasetsResponse\x12/\n\x08versions\x18\x01 \x03(\x0b\x32\x1d.multicloud.v1.DatasetVersion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"2\n\x11GetVersionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"v\n\x12GetVersionResponse\x12.\n\x07version\x18\x01 \x01(\x0b\x32\x1d.multicloud.v1.DatasetVersion\x12\x30\n\x0fmanifest_chunks\x18\x02 \x03(\x0b\x32\x17.multicloud.v1.ChunkRef\"h\n\x10ListFilesRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06prefix\x18\x03 \x01(\x0c\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"W\n\x11ListFilesResponse\x12)\n\x05\x66iles\x18\x01 \x03(\x0b\x32\x1a.multicloud.v1.DatasetFile\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xd3\x01\n\x0b\x44\x61tasetFile\x12\x0c\n\x04path\x18\x01 \x01(\x0c\x12\r\n\x05\x62ytes\x18\x02 \x01(\x04\x12\x0e\n\x06\x63hunks\x18\x03 \x01(\x04\x12\x0e\n\x06\x62lake3\x18\x04 \x01(\x0c\x12\x0e\n\x06origin\x18\x05 \x01(\x0c\x12\x13\n\x0borigin_etag\x18\x06 \x01(\t\x12\x0f\n\x07records\x18\x07 \x01(\x04\x12\x18\n\x10modified_unix_ms\x18\x08 \x01(\x03\x12\x0c\n\x04mode\x18\t \x01(\r\x12)\n\x05parts\x18\n \x03(\x0b\x32\x1a.multicloud.v1.DatasetPart\"1\n\x0b\x44\x61tasetPart\x12\x12\n\nsize_bytes\x18\x01 \x01(\x04\x12\x0e\n\x06\x62lake3\x18\x02 \x01(\x0c\"d\n\x0fReadFileRequest\x12\x31\n\x07opening\x18\x01 \x01(\x0b\x32\x1e.multicloud.v1.ReadFileOpeningH\x00\x12\x16\n\x0c\x63redit_bytes\x18\x02 \x01(\x04H\x00\x42\x06\n\x04part\"g\n\x0fReadFileOpening\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0c\n\x04path\x18\x03 \x01(\x0c\x12\'\n\x05range\x18\x04 \x01(\x0b\x32\x18.multicloud.v1.ByteRange\" \n\x10ReadFileResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\"5\n\x14VerifyVersionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"\xb0\x01\n\x15VerifyVersionResponse\x12\x0e\n\x06\x63hunks\x18\x01 \x01(\x04\x12\x16\n\x0e\x63opies_checked\x18\x02 \x01(\x04\x12\x13\n\x0b\x63opies_good\x18\x03 \x01(\x04\x12\x12\n\ncopies_bad\x18\x04 \x01(\x04\x12\x16\n\x0e\x63opies_missing\x18\x05 \x01(\x04\x12 \n\x03\x62\x61\x64\x18\x06 \x03(\x0b\x32\x13.multicloud.v1.Copy\x12\x0c\n\x04last\x18\x07 \x01(\x08\"o\n\x14RemoveVersionRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\r\n\x05shred\x18\x04 \x01(\x08\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\"B\n\x15RemoveVersionResponse\x12\x13\n\x0b\x62ytes_freed\x18\x01 \x01(\x04\x12\x14\n\x0c\x63hunks_freed\x18\x02 \x01(\x04\"J\n\x15RestoreVersionRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\"H\n\x16RestoreVersionResponse\x12.\n\x07version\x18\x01 \x01(\x0b\x32\x1d.multicloud.v1.DatasetVersion2\xf6\x04\n\x0e\x44\x61tasetService\x12W\n\x0cListDatasets\x12\".multicloud.v1.ListDatasetsRequest\x1a#.multicloud.v1.ListDatasetsResponse\x12Q\n\nGetVersion\x12 .multicloud.v1.GetVersionRequest\x1a!.multicloud.v1.GetVersionResponse\x12N\n\tListFiles\x12\x1f.multicloud.v1.ListFilesRequest\x1a .multicloud.v1.ListFilesResponse\x12O\n\x08ReadFile\x12\x1e.multicloud.v1.ReadFileRequest\x1a\x1f.multicloud.v1.ReadFileResponse(\x01\x30\x01\x12\\\n\rVerifyVersion\x12#.multicloud.v1.VerifyVersionRequest\x1a$.multicloud.v1.VerifyVersionResponse0\x01\x12Z\n\rRemoveVersion\x12#.multicloud.v1.RemoveVersionRequest\x1a$.multicloud.v1.RemoveVersionResponse\x12]\n\x0eRestoreVersion\x12$.multicloud.v1.RestoreVersionRequest\x1a%.multicloud.v1.RestoreVersionResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18multicloud/v1/read.proto\x12\rmulticloud.v1\x1a\x1amulticloud/v1/common.proto\"\x84\x01\n\x0e\x44\x61tasetVersion\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\r\n\x05\x66iles\x18\x03 \x01(\x04\x12\x0e\n\x06\x63hunks\x18\x04 \x01(\x04\x12\r\n\x05\x62ytes\x18\x05 \x01(\x04\x12\x14\n\x0c\x63reated_time\x18\x06 \x01(\t\x12\x0f\n\x07removed\x18\x07 \x01(\x08\"R\n\x13ListDatasetsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x14\n\x0cshow_removed\x18\x03 \x01(\x08\"`\n\x14ListDatasetsResponse\x12/\n\x08versions\x18\x01 \x03(\x0b\x32\x1d.multicloud.v1.DatasetVersion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"2\n\x11GetVersionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"v\n\x12GetVersionResponse\x12.\n\x07version\x18\x01 \x01(\x0b\x32\x1d.multicloud.v1.DatasetVersion\x12\x30\n\x0fmanifest_chunks\x18\x02 \x03(\x0b\x32\x17.multicloud.v1.ChunkRef\"{\n\x10ListFilesRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06prefix\x18\x03 \x01(\x0c\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\x12\x11\n\tdelimiter\x18\x06 \x01(\x0c\"h\n\x11ListFilesResponse\x12)\n\x05\x66iles\x18\x01 \x03(\x0b\x32\x1a.multicloud.v1.DatasetFile\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x0f\n\x07\x66olders\x18\x03 \x03(\x0c\"\xd3\x01\n\x0b\x44\x61tasetFile\x12\x0c\n\x04path\x18\x01 \x01(\x0c\x12\r\n\x05\x62ytes\x18\x02 \x01(\x04\x12\x0e\n\x06\x63hunks\x18\x03 \x01(\x04\x12\x0e\n\x06\x62lake3\x18\x04 \x01(\x0c\x12\x0e\n\x06origin\x18\x05 \x01(\x0c\x12\x13\n\x0borigin_etag\x18\x06 \x01(\t\x12\x0f\n\x07records\x18\x07 \x01(\x04\x12\x18\n\x10modified_unix_ms\x18\x08 \x01(\x03\x12\x0c\n\x04mode\x18\t \x01(\r\x12)\n\x05parts\x18\n \x03(\x0b\x32\x1a.multicloud.v1.DatasetPart\"1\n\x0b\x44\x61tasetPart\x12\x12\n\nsize_bytes\x18\x01 \x01(\x04\x12\x0e\n\x06\x62lake3\x18\x02 \x01(\x0c\"d\n\x0fReadFileRequest\x12\x31\n\x07opening\x18\x01 \x01(\x0b\x32\x1e.multicloud.v1.ReadFileOpeningH\x00\x12\x16\n\x0c\x63redit_bytes\x18\x02 \x01(\x04H\x00\x42\x06\n\x04part\"g\n\x0fReadFileOpening\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0c\n\x04path\x18\x03 \x01(\x0c\x12\'\n\x05range\x18\x04 \x01(\x0b\x32\x18.multicloud.v1.ByteRange\" \n\x10ReadFileResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\"5\n\x14VerifyVersionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\"\xb0\x01\n\x15VerifyVersionResponse\x12\x0e\n\x06\x63hunks\x18\x01 \x01(\x04\x12\x16\n\x0e\x63opies_checked\x18\x02 \x01(\x04\x12\x13\n\x0b\x63opies_good\x18\x03 \x01(\x04\x12\x12\n\ncopies_bad\x18\x04 \x01(\x04\x12\x16\n\x0e\x63opies_missing\x18\x05 \x01(\x04\x12 \n\x03\x62\x61\x64\x18\x06 \x03(\x0b\x32\x13.multicloud.v1.Copy\x12\x0c\n\x04last\x18\x07 \x01(\x08\"o\n\x14RemoveVersionRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\r\n\x05shred\x18\x04 \x01(\x08\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\"B\n\x15RemoveVersionResponse\x12\x13\n\x0b\x62ytes_freed\x18\x01 \x01(\x04\x12\x14\n\x0c\x63hunks_freed\x18\x02 \x01(\x04\"J\n\x15RestoreVersionRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\"H\n\x16RestoreVersionResponse\x12.\n\x07version\x18\x01 \x01(\x0b\x32\x1d.multicloud.v1.DatasetVersion2\xf6\x04\n\x0e\x44\x61tasetService\x12W\n\x0cListDatasets\x12\".multicloud.v1.ListDatasetsRequest\x1a#.multicloud.v1.ListDatasetsResponse\x12Q\n\nGetVersion\x12 .multicloud.v1.GetVersionRequest\x1a!.multicloud.v1.GetVersionResponse\x12N\n\tListFiles\x12\x1f.multicloud.v1.ListFilesRequest\x1a .multicloud.v1.ListFilesResponse\x12O\n\x08ReadFile\x12\x1e.multicloud.v1.ReadFileRequest\x1a\x1f.multicloud.v1.ReadFileResponse(\x01\x30\x01\x12\\\n\rVerifyVersion\x12#.multicloud.v1.VerifyVersionRequest\x1a$.multicloud.v1.VerifyVersionResponse0\x01\x12Z\n\rRemoveVersion\x12#.multicloud.v1.RemoveVersionRequest\x1a$.multicloud.v1.RemoveVersionResponse\x12]\n\x0eRestoreVersion\x12$.multicloud.v1.RestoreVersionRequest\x1a%.multicloud.v1.RestoreVersionResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,31 +43,31 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETVERSIONRESPONSE']._serialized_start=440
   _globals['_GETVERSIONRESPONSE']._serialized_end=558
   _globals['_LISTFILESREQUEST']._serialized_start=560
-  _globals['_LISTFILESREQUEST']._serialized_end=664
-  _globals['_LISTFILESRESPONSE']._serialized_start=666
-  _globals['_LISTFILESRESPONSE']._serialized_end=753
-  _globals['_DATASETFILE']._serialized_start=756
-  _globals['_DATASETFILE']._serialized_end=967
-  _globals['_DATASETPART']._serialized_start=969
-  _globals['_DATASETPART']._serialized_end=1018
-  _globals['_READFILEREQUEST']._serialized_start=1020
-  _globals['_READFILEREQUEST']._serialized_end=1120
-  _globals['_READFILEOPENING']._serialized_start=1122
-  _globals['_READFILEOPENING']._serialized_end=1225
-  _globals['_READFILERESPONSE']._serialized_start=1227
-  _globals['_READFILERESPONSE']._serialized_end=1259
-  _globals['_VERIFYVERSIONREQUEST']._serialized_start=1261
-  _globals['_VERIFYVERSIONREQUEST']._serialized_end=1314
-  _globals['_VERIFYVERSIONRESPONSE']._serialized_start=1317
-  _globals['_VERIFYVERSIONRESPONSE']._serialized_end=1493
-  _globals['_REMOVEVERSIONREQUEST']._serialized_start=1495
-  _globals['_REMOVEVERSIONREQUEST']._serialized_end=1606
-  _globals['_REMOVEVERSIONRESPONSE']._serialized_start=1608
-  _globals['_REMOVEVERSIONRESPONSE']._serialized_end=1674
-  _globals['_RESTOREVERSIONREQUEST']._serialized_start=1676
-  _globals['_RESTOREVERSIONREQUEST']._serialized_end=1750
-  _globals['_RESTOREVERSIONRESPONSE']._serialized_start=1752
-  _globals['_RESTOREVERSIONRESPONSE']._serialized_end=1824
-  _globals['_DATASETSERVICE']._serialized_start=1827
-  _globals['_DATASETSERVICE']._serialized_end=2457
+  _globals['_LISTFILESREQUEST']._serialized_end=683
+  _globals['_LISTFILESRESPONSE']._serialized_start=685
+  _globals['_LISTFILESRESPONSE']._serialized_end=789
+  _globals['_DATASETFILE']._serialized_start=792
+  _globals['_DATASETFILE']._serialized_end=1003
+  _globals['_DATASETPART']._serialized_start=1005
+  _globals['_DATASETPART']._serialized_end=1054
+  _globals['_READFILEREQUEST']._serialized_start=1056
+  _globals['_READFILEREQUEST']._serialized_end=1156
+  _globals['_READFILEOPENING']._serialized_start=1158
+  _globals['_READFILEOPENING']._serialized_end=1261
+  _globals['_READFILERESPONSE']._serialized_start=1263
+  _globals['_READFILERESPONSE']._serialized_end=1295
+  _globals['_VERIFYVERSIONREQUEST']._serialized_start=1297
+  _globals['_VERIFYVERSIONREQUEST']._serialized_end=1350
+  _globals['_VERIFYVERSIONRESPONSE']._serialized_start=1353
+  _globals['_VERIFYVERSIONRESPONSE']._serialized_end=1529
+  _globals['_REMOVEVERSIONREQUEST']._serialized_start=1531
+  _globals['_REMOVEVERSIONREQUEST']._serialized_end=1642
+  _globals['_REMOVEVERSIONRESPONSE']._serialized_start=1644
+  _globals['_REMOVEVERSIONRESPONSE']._serialized_end=1710
+  _globals['_RESTOREVERSIONREQUEST']._serialized_start=1712
+  _globals['_RESTOREVERSIONREQUEST']._serialized_end=1786
+  _globals['_RESTOREVERSIONRESPONSE']._serialized_start=1788
+  _globals['_RESTOREVERSIONRESPONSE']._serialized_end=1860
+  _globals['_DATASETSERVICE']._serialized_start=1863
+  _globals['_DATASETSERVICE']._serialized_end=2493
 # @@protoc_insertion_point(module_scope)

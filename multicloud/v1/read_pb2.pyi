@@ -160,11 +160,14 @@ class ListFilesRequest(_message.Message):
     PREFIX_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    DELIMITER_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     version: _builtins.str
     prefix: _builtins.bytes
     page_size: _builtins.int
     page_token: _builtins.str
+    delimiter: _builtins.bytes
+    """What lies behind it is folded into a folder. Absent: nothing is."""
     def __init__(
         self,
         *,
@@ -173,10 +176,11 @@ class ListFilesRequest(_message.Message):
         prefix: _builtins.bytes = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        delimiter: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "page_size", b"page_size", "page_token", b"page_token", "prefix", b"prefix", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["delimiter", b"delimiter", "name", b"name", "page_size", b"page_size", "page_token", b"page_token", "prefix", b"prefix", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -188,18 +192,24 @@ class ListFilesResponse(_message.Message):
 
     FILES_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    FOLDERS_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     @_builtins.property
     def files(self) -> _containers.RepeatedCompositeFieldContainer[Global___DatasetFile]: ...
+    @_builtins.property
+    def folders(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """Paths up to and with the delimiter."""
+
     def __init__(
         self,
         *,
         files: _abc.Iterable[Global___DatasetFile] | None = ...,
         next_page_token: _builtins.str = ...,
+        folders: _abc.Iterable[_builtins.bytes] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["files", b"files", "next_page_token", b"next_page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["files", b"files", "folders", b"folders", "next_page_token", b"next_page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -5,6 +5,8 @@ import os
 import pytest
 
 from multicloud.errors import McError
+from multicloud.v1 import read_pb2
+from nodeagent.jobs.datasets.listing import listed
 from tests.datasets.shelf import Shelf
 
 MIB = 1 << 20
@@ -121,17 +123,34 @@ async def test_what_is_not_there_is_said(trio: Shelf) -> None:
 async def test_files_are_listed_by_prefix_and_from_a_path_on(trio: Shelf) -> None:
     names = [b"a", b"b/1", b"b/2", b"b/3", b"b\xff", b"c"]
     await trio.put("listed", "1", {name: [name] for name in names}, packed=True)
-    reading = trio.datasets(0).reading
-    manifest = await reading.manifest("listed")
+    manifest = await trio.datasets(0).reading.manifest("listed")
 
-    async def listed(prefix: bytes, after: bytes = b"") -> list[bytes]:
-        return [found[0].path async for found in reading.files(manifest, prefix, after)]
+    async def some(prefix: bytes, delimiter: bytes = b"", begin: bytes = b"") -> list[bytes]:
+        return [found.path async for found in listed(manifest, prefix, delimiter, begin)]
 
-    assert await listed(b"") == names
-    assert await listed(b"b/") == names[1:4]
-    assert await listed(b"b/", b"b/1") == names[2:4]
-    assert await listed(b"b\xff") == [b"b\xff"]
-    assert await listed(b"d") == []
+    assert await some(b"") == names
+    assert await some(b"b/") == names[1:4]
+    assert await some(b"b/", begin=b"b/1\0") == names[2:4]
+    assert await some(b"b\xff") == [b"b\xff"]
+    assert await some(b"d") == []
+    assert await some(b"", b"/") == [b"a", b"b/", b"b\xff", b"c"]
+    assert await some(b"", b"/", begin=b"b/2") == [b"b/", b"b\xff", b"c"]
+    assert await some(b"", b"\xff") == [b"a", b"b/1", b"b/2", b"b/3", b"b\xff", b"c"]
+    assert await some(b"b/", b"/") == names[1:4]
+
+
+async def test_every_page_of_a_folded_listing_goes_on_where_the_last_one_ended(trio: Shelf) -> None:
+    names = [b"a", *(b"f/%d" % n for n in range(50)), b"g/1", b"g/2", b"h"]
+    await trio.put("folded", "1", {name: [name] for name in names}, packed=True)
+    request = read_pb2.ListFilesRequest(name="folded", delimiter=b"/", page_size=1)
+    found: list[bytes] = []
+    while True:
+        page = await trio.datasets(0).service.list_files(request, None)  # type: ignore[arg-type]
+        found += [*(file.path for file in page.files), *page.folders]
+        request.page_token = page.next_page_token
+        if not request.page_token:
+            break
+    assert found == [b"a", b"f/", b"g/", b"h"]
 
 
 async def test_a_shredded_dataset_is_read_by_nobody(trio: Shelf) -> None:

@@ -1,10 +1,10 @@
-"""Reading a version: its files by prefix, and any range of a file, decrypted here, from the nearest
-good copies. Every part that is read whole is compared with the hash that its worker wrote down.
+"""Reading a version: any range of a file, decrypted here, from the nearest good copies. Every part
+that is read whole is compared with the hash that its worker wrote down.
 """
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -52,22 +52,6 @@ class Reading:
         if len(self._open) > OPEN_MAX:
             self._open.popitem(last=False)
         return found
-
-    async def files(
-        self, manifest: ManifestReading, prefix: bytes, after: bytes = b""
-    ) -> AsyncIterator[list[records_pb2.ManifestFile]]:
-        """Each file of that prefix behind a path, as its entries."""
-        entries: list[records_pb2.ManifestFile] = []
-        async for entry in manifest.entries(max(prefix, after)):
-            if entries and entry.path != entries[0].path:
-                yield entries
-                entries = []
-            if not entry.path.startswith(prefix):
-                return
-            if entry.path > after or not after:
-                entries.append(entry)
-        if entries:
-            yield entries
 
     async def read(
         self,

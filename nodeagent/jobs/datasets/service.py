@@ -10,6 +10,7 @@ from blake3 import blake3
 
 from multicloud.errors import FieldFault, McError
 from multicloud.v1 import read_pb2, records_pb2
+from nodeagent.jobs.datasets.listing import listed
 from nodeagent.jobs.datasets.reading import Reading, chunks_of, whole_hash
 from nodeagent.jobs.datasets.removing import Freed, Removing
 from nodeagent.jobs.datasets.verifying import Verifying
@@ -59,15 +60,17 @@ class DatasetService:
         size = min(request.page_size or PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX)
         manifest = await self.reading.manifest(request.name, request.version)
         answer = read_pb2.ListFilesResponse()
-        after, listed_bytes = _after(request.page_token), 0
-        async for entries in self.reading.files(manifest, request.prefix, after):
-            if len(answer.files) >= size or listed_bytes > LISTED_BYTES_MAX:
-                last = answer.files[-1].path
-                answer.next_page_token = base64.urlsafe_b64encode(last).decode()
+        begin, count, listed_bytes = _begin(request.page_token), 0, 0
+        async for found in listed(manifest, request.prefix, request.delimiter, begin):
+            if count >= size or listed_bytes > LISTED_BYTES_MAX:
+                answer.next_page_token = base64.urlsafe_b64encode(begin).decode()
                 break
-            file = _file(entries)
-            answer.files.append(file)
-            listed_bytes += file.ByteSize()
+            if found.entries:
+                answer.files.append(_file(found.entries))
+            else:
+                answer.folders.append(found.path)
+            begin, count = found.behind, count + 1
+            listed_bytes += answer.files[-1].ByteSize() if found.entries else len(found.path)
         return answer
 
     async def read_file(
@@ -173,7 +176,7 @@ def _page_key(record: records_pb2.VersionRecord) -> str:
     return f"{name}\0{number:020}\0{version}"
 
 
-def _after(token: str) -> bytes:
+def _begin(token: str) -> bytes:
     try:
         return base64.urlsafe_b64decode(token.encode())
     except (binascii.Error, ValueError) as error:

@@ -4,15 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from multicloud.client import Client
+from multicloud.datasets import CREDIT_BYTES, READ_S_MAX
 from multicloud.errors import McError
 from multicloud.v1 import common_pb2, read_pb2
 from multicloud.v1.read_pb2_grpc import DatasetServiceStub
 
-READ_S_MAX = 24 * 3600.0  # Of one file; a node that stands still is found out much sooner.
 # What gRPC says when a write met a call that the node had just ended: why is lost, so it is asked
 # again, from where it was.
 ANSWER_LOST, LOST_MAX = "Internal error from Core", 5
-CREDIT_BYTES = 8 << 20  # What a node may send ahead of us.
 
 
 async def read(
