@@ -7,6 +7,7 @@ from mcctl.cli import run_async
 from mcctl.jobs import listed
 from mcctl.nodes import STATE_STYLES
 from mcctl.show import Block, Cell, Table
+from mcctl.sizes import human
 from multicloud.client import Client
 from multicloud.errors import McError
 from multicloud.v1 import admin_pb2, common_pb2, job_pb2
@@ -32,7 +33,13 @@ async def _status() -> dict[str, Any]:
         "answered_by": client.node.name or client.node.address,
         "safe": answer.safe,
         "chunks_by_copies": {str(n): answer.chunks_by_copies[n] for n in answer.chunks_by_copies},
-        "repair_debt": answer.repair_debt_bytes,
+        "repair_debt": {
+            "chunks": answer.repair_debt_chunks,
+            "bytes": answer.repair_debt_bytes,
+            "oldest_s": answer.repair_debt_oldest_s,
+        },
+        "chunks_uncounted": answer.chunks_uncounted,
+        "counting": answer.counting,
         "nodes": [one.fields for one in seen],
         "council": council(answer.council),
         "jobs": jobs,
@@ -89,18 +96,14 @@ def _screen(found: dict[str, Any]) -> list[Block]:
     nodes, listed = found["nodes"], found["problems"]
     well = sum(node["state"] in WELL for node in nodes)
     clouds = len({node["cloud"] for node in nodes if node["cloud"]})
-    safe = (
-        Cell("all data safe", "bold green") if found["safe"] else Cell("DATA IN DANGER", "bold red")
-    )
     blocks: list[Block] = [
-        safe,
+        _verdict(found),
         f"cluster {found['cluster']}: {well} of {len(nodes)} nodes well, {_count(clouds, 'cloud')} "
         f"(as {found['answered_by']} sees it)",
     ]
     blocks.append(_council_line(found["council"]))
-    if found["chunks_by_copies"]:
-        by = ", ".join(f"{n} with {c} copies" for c, n in found["chunks_by_copies"].items())
-        blocks.append(f"chunks: {by}; {found['repair_debt']} bytes to repair")
+    if found["chunks_by_copies"] or found["chunks_uncounted"]:
+        blocks.append(_copies_line(found))
     blocks += map(_job_line, found["jobs"])
     if found["usd_today"]:
         blocks.append(f"today: ${found['usd_today']:.2f}")
@@ -117,6 +120,32 @@ def _screen(found: dict[str, Any]) -> list[Block]:
             f"  next: {problem['next']}",
         ]
     return blocks
+
+
+def _verdict(found: dict[str, Any]) -> Cell:
+    """Danger is what one more loss, or a person who waits, may turn into lost data."""
+    if found["safe"]:
+        return Cell("all data safe", "bold green")
+    by_copies = {int(copies): chunks for copies, chunks in found["chunks_by_copies"].items()}
+    codes = {problem["code"] for problem in found["problems"]}
+    if codes & {"CHUNK_LOST", "COPIES_AWAY"} or by_copies.get(0) or by_copies.get(1):
+        return Cell("DATA IN DANGER", "bold red")
+    if found["repair_debt"]["chunks"] or codes & {"DAMAGE"}:
+        return Cell("not all data is safe: copies are missing", "bold yellow")
+    return Cell("not known yet: copies are being counted", "bold yellow")
+
+
+def _copies_line(found: dict[str, Any]) -> str:
+    by_copies = sorted(found["chunks_by_copies"].items(), key=lambda one: -int(one[0]))
+    parts = [f"{n} with {c} {'copy' if c == '1' else 'copies'}" for c, n in by_copies]
+    if found["chunks_uncounted"]:
+        parts.append(f"{found['chunks_uncounted']} being counted")
+    debt = found["repair_debt"]
+    left = ""
+    if debt["chunks"]:
+        amount = f"{_count(debt['chunks'], 'chunk')}, {human(debt['bytes'])}"
+        left = f"; to repair: {amount}, the oldest for {debt['oldest_s']} s"
+    return f"chunks: {', '.join(parts)}{left}"
 
 
 def _job_line(job: dict[str, Any]) -> Cell:

@@ -117,10 +117,20 @@ class GetStatusResponse(_message.Message):
     CLUSTER_FIELD_NUMBER: _builtins.int
     REMOVED_FIELD_NUMBER: _builtins.int
     COUNCIL_FIELD_NUMBER: _builtins.int
+    REPAIR_DEBT_CHUNKS_FIELD_NUMBER: _builtins.int
+    REPAIR_DEBT_OLDEST_S_FIELD_NUMBER: _builtins.int
+    CHUNKS_UNCOUNTED_FIELD_NUMBER: _builtins.int
+    COUNTING_FIELD_NUMBER: _builtins.int
     safe: _builtins.bool
     repair_debt_bytes: _builtins.int
     usd_today: _builtins.float
     cluster: _builtins.str
+    repair_debt_chunks: _builtins.int
+    repair_debt_oldest_s: _builtins.int
+    chunks_uncounted: _builtins.int
+    """Of which it is not known yet how many copies there are."""
+    counting: _builtins.bool
+    """Nodes are still counting, after somebody came or went."""
     @_builtins.property
     def chunks_by_copies(self) -> _containers.ScalarMap[_builtins.int, _builtins.int]: ...
     @_builtins.property
@@ -148,10 +158,14 @@ class GetStatusResponse(_message.Message):
         cluster: _builtins.str = ...,
         removed: _abc.Iterable[_builtins.str] | None = ...,
         council: Global___CouncilStatus | None = ...,
+        repair_debt_chunks: _builtins.int = ...,
+        repair_debt_oldest_s: _builtins.int = ...,
+        chunks_uncounted: _builtins.int = ...,
+        counting: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["council", b"council"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunks_by_copies", b"chunks_by_copies", "cluster", b"cluster", "council", b"council", "jobs", b"jobs", "nodes", b"nodes", "problems", b"problems", "removed", b"removed", "repair_debt_bytes", b"repair_debt_bytes", "safe", b"safe", "usd_today", b"usd_today"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunks_by_copies", b"chunks_by_copies", "chunks_uncounted", b"chunks_uncounted", "cluster", b"cluster", "council", b"council", "counting", b"counting", "jobs", b"jobs", "nodes", b"nodes", "problems", b"problems", "removed", b"removed", "repair_debt_bytes", b"repair_debt_bytes", "repair_debt_chunks", b"repair_debt_chunks", "repair_debt_oldest_s", b"repair_debt_oldest_s", "safe", b"safe", "usd_today", b"usd_today"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -24,31 +24,39 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1amulticloud/v1/common.proto\x12\rmulticloud.v1\"5\n\x06\x44omain\x12\r\n\x05\x63loud\x18\x01 \x01(\t\x12\x0e\n\x06region\x18\x02 \x01(\t\x12\x0c\n\x04zone\x18\x03 \x01(\t\"7\n\x08\x45ndpoint\x12\x0f\n\x07network\x18\x01 \x01(\t\x12\x0b\n\x03\x61pi\x18\x02 \x01(\t\x12\r\n\x05watch\x18\x03 \x01(\t\"\xdf\x02\n\tNodeFacts\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12%\n\x06\x64omain\x18\x03 \x01(\x0b\x32\x15.multicloud.v1.Domain\x12*\n\tendpoints\x18\x04 \x03(\x0b\x32\x17.multicloud.v1.Endpoint\x12\x0f\n\x07version\x18\x05 \x01(\t\x12\x18\n\x10\x66ormat_level_max\x18\x06 \x01(\r\x12\x12\n\ngeneration\x18\x07 \x01(\x04\x12\x10\n\x08revision\x18\x08 \x01(\x04\x12\x10\n\x08\x64raining\x18\t \x01(\x08\x12+\n\x07volumes\x18\n \x03(\x0b\x32\x1a.multicloud.v1.VolumeFacts\x12\x1e\n\x16\x63\x65rtificate_end_unix_s\x18\x0b \x01(\x03\x12\x0f\n\x07\x64\x61maged\x18\x0c \x01(\r\x12\x0c\n\x04lost\x18\r \x01(\r\x12\x16\n\x0e\x63ouncil_volume\x18\x0e \x01(\t\"\x93\x01\n\x0bVolumeFacts\x12\x0c\n\x04uuid\x18\x01 \x01(\t\x12)\n\x05state\x18\x02 \x01(\x0e\x32\x1a.multicloud.v1.VolumeState\x12\x0e\n\x06\x63hunks\x18\x03 \x01(\x04\x12\x12\n\nbytes_used\x18\x04 \x01(\x04\x12\x12\n\nbytes_free\x18\x05 \x01(\x04\x12\x13\n\x0bscrub_age_s\x18\x06 \x01(\x03\"\xac\x01\n\x04Node\x12\'\n\x05\x66\x61\x63ts\x18\x01 \x01(\x0b\x32\x18.multicloud.v1.NodeFacts\x12\'\n\x05state\x18\x02 \x01(\x0e\x32\x18.multicloud.v1.NodeState\x12\x0e\n\x06rtt_ms\x18\x03 \x01(\x01\x12\x10\n\x08silent_s\x18\x04 \x01(\x01\x12\x1c\n\x14\x63\x65rtificate_end_time\x18\x05 \x01(\t\x12\x12\n\nin_council\x18\x06 \x01(\x08\"*\n\x08\x43hunkRef\x12\n\n\x02id\x18\x01 \x01(\x0c\x12\x12\n\nsize_bytes\x18\x02 \x01(\x04\"6\n\x04\x43opy\x12\x10\n\x08\x63hunk_id\x18\x01 \x01(\x0c\x12\x0c\n\x04node\x18\x02 \x01(\t\x12\x0e\n\x06volume\x18\x03 \x01(\t\"5\n\tByteRange\x12\x14\n\x0coffset_bytes\x18\x01 \x01(\x04\x12\x12\n\nsize_bytes\x18\x02 \x01(\x04*\xe1\x01\n\tNodeState\x12\x1a\n\x16NODE_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10NODE_STATE_ALIVE\x10\x01\x12\x16\n\x12NODE_STATE_SUSPECT\x10\x02\x12\x13\n\x0fNODE_STATE_DOWN\x10\x03\x12\x13\n\x0fNODE_STATE_DEAD\x10\x04\x12\x13\n\x0fNODE_STATE_LEFT\x10\x05\x12\x17\n\x13NODE_STATE_DRAINING\x10\x06\x12\x1a\n\x16NODE_STATE_UNREACHABLE\x10\x07\x12\x16\n\x12NODE_STATE_REMOVED\x10\x08*\x91\x01\n\x0bVolumeState\x12\x1c\n\x18VOLUME_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14VOLUME_STATE_HEALTHY\x10\x01\x12\x15\n\x11VOLUME_STATE_FULL\x10\x02\x12\x1a\n\x16VOLUME_STATE_READ_ONLY\x10\x03\x12\x17\n\x13VOLUME_STATE_FAILED\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1amulticloud/v1/common.proto\x12\rmulticloud.v1\"5\n\x06\x44omain\x12\r\n\x05\x63loud\x18\x01 \x01(\t\x12\x0e\n\x06region\x18\x02 \x01(\t\x12\x0c\n\x04zone\x18\x03 \x01(\t\"7\n\x08\x45ndpoint\x12\x0f\n\x07network\x18\x01 \x01(\t\x12\x0b\n\x03\x61pi\x18\x02 \x01(\t\x12\r\n\x05watch\x18\x03 \x01(\t\"\x8b\x03\n\tNodeFacts\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12%\n\x06\x64omain\x18\x03 \x01(\x0b\x32\x15.multicloud.v1.Domain\x12*\n\tendpoints\x18\x04 \x03(\x0b\x32\x17.multicloud.v1.Endpoint\x12\x0f\n\x07version\x18\x05 \x01(\t\x12\x18\n\x10\x66ormat_level_max\x18\x06 \x01(\r\x12\x12\n\ngeneration\x18\x07 \x01(\x04\x12\x10\n\x08revision\x18\x08 \x01(\x04\x12\x10\n\x08\x64raining\x18\t \x01(\x08\x12+\n\x07volumes\x18\n \x03(\x0b\x32\x1a.multicloud.v1.VolumeFacts\x12\x1e\n\x16\x63\x65rtificate_end_unix_s\x18\x0b \x01(\x03\x12\x0f\n\x07\x64\x61maged\x18\x0c \x01(\r\x12\x0c\n\x04lost\x18\r \x01(\r\x12\x16\n\x0e\x63ouncil_volume\x18\x0e \x01(\t\x12*\n\x06\x63opies\x18\x0f \x01(\x0b\x32\x1a.multicloud.v1.CopiesFacts\"\xc3\x02\n\x0b\x43opiesFacts\x12H\n\x10\x63hunks_by_copies\x18\x01 \x03(\x0b\x32..multicloud.v1.CopiesFacts.ChunksByCopiesEntry\x12\x13\n\x0b\x64\x65\x62t_chunks\x18\x02 \x01(\x04\x12\x12\n\ndebt_bytes\x18\x03 \x01(\x04\x12\x15\n\rdebt_oldest_s\x18\x04 \x01(\r\x12\r\n\x05\x62\x61sis\x18\x05 \x01(\x06\x12\x13\n\x0blive_chunks\x18\x06 \x01(\x04\x12\x10\n\x08hindered\x18\x07 \x01(\t\x12,\n\x07leaving\x18\x08 \x01(\x0b\x32\x1b.multicloud.v1.LeavingFacts\x12\x0f\n\x07\x64ropped\x18\t \x01(\x04\x1a\x35\n\x13\x43hunksByCopiesEntry\x12\x0b\n\x03key\x18\x01 \x01(\r\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"[\n\x0cLeavingFacts\x12\x0e\n\x06\x63hunks\x18\x01 \x01(\x04\x12\r\n\x05\x62ytes\x18\x02 \x01(\x04\x12\x0f\n\x07proving\x18\x03 \x01(\x08\x12\x0c\n\x04\x64one\x18\x04 \x01(\x08\x12\r\n\x05waits\x18\x05 \x03(\t\"\x93\x01\n\x0bVolumeFacts\x12\x0c\n\x04uuid\x18\x01 \x01(\t\x12)\n\x05state\x18\x02 \x01(\x0e\x32\x1a.multicloud.v1.VolumeState\x12\x0e\n\x06\x63hunks\x18\x03 \x01(\x04\x12\x12\n\nbytes_used\x18\x04 \x01(\x04\x12\x12\n\nbytes_free\x18\x05 \x01(\x04\x12\x13\n\x0bscrub_age_s\x18\x06 \x01(\x03\"\xac\x01\n\x04Node\x12\'\n\x05\x66\x61\x63ts\x18\x01 \x01(\x0b\x32\x18.multicloud.v1.NodeFacts\x12\'\n\x05state\x18\x02 \x01(\x0e\x32\x18.multicloud.v1.NodeState\x12\x0e\n\x06rtt_ms\x18\x03 \x01(\x01\x12\x10\n\x08silent_s\x18\x04 \x01(\x01\x12\x1c\n\x14\x63\x65rtificate_end_time\x18\x05 \x01(\t\x12\x12\n\nin_council\x18\x06 \x01(\x08\"*\n\x08\x43hunkRef\x12\n\n\x02id\x18\x01 \x01(\x0c\x12\x12\n\nsize_bytes\x18\x02 \x01(\x04\"6\n\x04\x43opy\x12\x10\n\x08\x63hunk_id\x18\x01 \x01(\x0c\x12\x0c\n\x04node\x18\x02 \x01(\t\x12\x0e\n\x06volume\x18\x03 \x01(\t\"5\n\tByteRange\x12\x14\n\x0coffset_bytes\x18\x01 \x01(\x04\x12\x12\n\nsize_bytes\x18\x02 \x01(\x04*\xe1\x01\n\tNodeState\x12\x1a\n\x16NODE_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10NODE_STATE_ALIVE\x10\x01\x12\x16\n\x12NODE_STATE_SUSPECT\x10\x02\x12\x13\n\x0fNODE_STATE_DOWN\x10\x03\x12\x13\n\x0fNODE_STATE_DEAD\x10\x04\x12\x13\n\x0fNODE_STATE_LEFT\x10\x05\x12\x17\n\x13NODE_STATE_DRAINING\x10\x06\x12\x1a\n\x16NODE_STATE_UNREACHABLE\x10\x07\x12\x16\n\x12NODE_STATE_REMOVED\x10\x08*\x91\x01\n\x0bVolumeState\x12\x1c\n\x18VOLUME_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14VOLUME_STATE_HEALTHY\x10\x01\x12\x15\n\x11VOLUME_STATE_FULL\x10\x02\x12\x1a\n\x16VOLUME_STATE_READ_ONLY\x10\x03\x12\x17\n\x13VOLUME_STATE_FAILED\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'multicloud.v1.common_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_NODESTATE']._serialized_start=992
-  _globals['_NODESTATE']._serialized_end=1217
-  _globals['_VOLUMESTATE']._serialized_start=1220
-  _globals['_VOLUMESTATE']._serialized_end=1365
+  _globals['_COPIESFACTS_CHUNKSBYCOPIESENTRY']._loaded_options = None
+  _globals['_COPIESFACTS_CHUNKSBYCOPIESENTRY']._serialized_options = b'8\001'
+  _globals['_NODESTATE']._serialized_start=1455
+  _globals['_NODESTATE']._serialized_end=1680
+  _globals['_VOLUMESTATE']._serialized_start=1683
+  _globals['_VOLUMESTATE']._serialized_end=1828
   _globals['_DOMAIN']._serialized_start=45
   _globals['_DOMAIN']._serialized_end=98
   _globals['_ENDPOINT']._serialized_start=100
   _globals['_ENDPOINT']._serialized_end=155
   _globals['_NODEFACTS']._serialized_start=158
-  _globals['_NODEFACTS']._serialized_end=509
-  _globals['_VOLUMEFACTS']._serialized_start=512
-  _globals['_VOLUMEFACTS']._serialized_end=659
-  _globals['_NODE']._serialized_start=662
-  _globals['_NODE']._serialized_end=834
-  _globals['_CHUNKREF']._serialized_start=836
-  _globals['_CHUNKREF']._serialized_end=878
-  _globals['_COPY']._serialized_start=880
-  _globals['_COPY']._serialized_end=934
-  _globals['_BYTERANGE']._serialized_start=936
-  _globals['_BYTERANGE']._serialized_end=989
+  _globals['_NODEFACTS']._serialized_end=553
+  _globals['_COPIESFACTS']._serialized_start=556
+  _globals['_COPIESFACTS']._serialized_end=879
+  _globals['_COPIESFACTS_CHUNKSBYCOPIESENTRY']._serialized_start=826
+  _globals['_COPIESFACTS_CHUNKSBYCOPIESENTRY']._serialized_end=879
+  _globals['_LEAVINGFACTS']._serialized_start=881
+  _globals['_LEAVINGFACTS']._serialized_end=972
+  _globals['_VOLUMEFACTS']._serialized_start=975
+  _globals['_VOLUMEFACTS']._serialized_end=1122
+  _globals['_NODE']._serialized_start=1125
+  _globals['_NODE']._serialized_end=1297
+  _globals['_CHUNKREF']._serialized_start=1299
+  _globals['_CHUNKREF']._serialized_end=1341
+  _globals['_COPY']._serialized_start=1343
+  _globals['_COPY']._serialized_end=1397
+  _globals['_BYTERANGE']._serialized_start=1399
+  _globals['_BYTERANGE']._serialized_end=1452
 # @@protoc_insertion_point(module_scope)

@@ -172,6 +172,7 @@ class NodeFacts(_message.Message):
     DAMAGED_FIELD_NUMBER: _builtins.int
     LOST_FIELD_NUMBER: _builtins.int
     COUNCIL_VOLUME_FIELD_NUMBER: _builtins.int
+    COPIES_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The <id> of spiffe://<cluster>/node/<id>."""
     name: _builtins.str
@@ -199,6 +200,8 @@ class NodeFacts(_message.Message):
     def endpoints(self) -> _containers.RepeatedCompositeFieldContainer[Global___Endpoint]: ...
     @_builtins.property
     def volumes(self) -> _containers.RepeatedCompositeFieldContainer[Global___VolumeFacts]: ...
+    @_builtins.property
+    def copies(self) -> Global___CopiesFacts: ...
     def __init__(
         self,
         *,
@@ -216,14 +219,133 @@ class NodeFacts(_message.Message):
         damaged: _builtins.int = ...,
         lost: _builtins.int = ...,
         council_volume: _builtins.str = ...,
+        copies: Global___CopiesFacts | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["domain", b"domain"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["copies", b"copies", "domain", b"domain"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate_end_unix_s", b"certificate_end_unix_s", "council_volume", b"council_volume", "damaged", b"damaged", "domain", b"domain", "draining", b"draining", "endpoints", b"endpoints", "format_level_max", b"format_level_max", "generation", b"generation", "id", b"id", "lost", b"lost", "name", b"name", "revision", b"revision", "version", b"version", "volumes", b"volumes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate_end_unix_s", b"certificate_end_unix_s", "copies", b"copies", "council_volume", b"council_volume", "damaged", b"damaged", "domain", b"domain", "draining", b"draining", "endpoints", b"endpoints", "format_level_max", b"format_level_max", "generation", b"generation", "id", b"id", "lost", b"lost", "name", b"name", "revision", b"revision", "version", b"version", "volumes", b"volumes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___NodeFacts: _TypeAlias = NodeFacts  # noqa: Y015
+
+@_typing.final
+class CopiesFacts(_message.Message):
+    """CopiesFacts tells how many copies there are of the chunks that a node counts.
+    Each chunk is counted by one of its holders, so figures of nodes add up.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class ChunksByCopiesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.int
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.int = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    CHUNKS_BY_COPIES_FIELD_NUMBER: _builtins.int
+    DEBT_CHUNKS_FIELD_NUMBER: _builtins.int
+    DEBT_BYTES_FIELD_NUMBER: _builtins.int
+    DEBT_OLDEST_S_FIELD_NUMBER: _builtins.int
+    BASIS_FIELD_NUMBER: _builtins.int
+    LIVE_CHUNKS_FIELD_NUMBER: _builtins.int
+    HINDERED_FIELD_NUMBER: _builtins.int
+    LEAVING_FIELD_NUMBER: _builtins.int
+    DROPPED_FIELD_NUMBER: _builtins.int
+    debt_chunks: _builtins.int
+    """Those with fewer copies, or less apart, than asked for."""
+    debt_bytes: _builtins.int
+    debt_oldest_s: _builtins.int
+    """For how long, the oldest of them."""
+    basis: _builtins.int
+    """With which members it was counted; 0 while it is being counted."""
+    live_chunks: _builtins.int
+    """Of the whole cluster; 0 where the node cannot tell."""
+    hindered: _builtins.str
+    """Why a chunk got no further copy the last time."""
+    dropped: _builtins.int
+    """Live chunks that are not here any more: trimmed, damaged or lost."""
+    @_builtins.property
+    def chunks_by_copies(self) -> _containers.ScalarMap[_builtins.int, _builtins.int]:
+        """On nodes that are here."""
+
+    @_builtins.property
+    def leaving(self) -> Global___LeavingFacts:
+        """Of a node that is being emptied."""
+
+    def __init__(
+        self,
+        *,
+        chunks_by_copies: _abc.Mapping[_builtins.int, _builtins.int] | None = ...,
+        debt_chunks: _builtins.int = ...,
+        debt_bytes: _builtins.int = ...,
+        debt_oldest_s: _builtins.int = ...,
+        basis: _builtins.int = ...,
+        live_chunks: _builtins.int = ...,
+        hindered: _builtins.str = ...,
+        leaving: Global___LeavingFacts | None = ...,
+        dropped: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["leaving", b"leaving"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "chunks_by_copies", b"chunks_by_copies", "debt_bytes", b"debt_bytes", "debt_chunks", b"debt_chunks", "debt_oldest_s", b"debt_oldest_s", "dropped", b"dropped", "hindered", b"hindered", "leaving", b"leaving", "live_chunks", b"live_chunks"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CopiesFacts: _TypeAlias = CopiesFacts  # noqa: Y015
+
+@_typing.final
+class LeavingFacts(_message.Message):
+    """LeavingFacts tells how far a drained node has come."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHUNKS_FIELD_NUMBER: _builtins.int
+    BYTES_FIELD_NUMBER: _builtins.int
+    PROVING_FIELD_NUMBER: _builtins.int
+    DONE_FIELD_NUMBER: _builtins.int
+    WAITS_FIELD_NUMBER: _builtins.int
+    chunks: _builtins.int
+    """Those that have too few copies without this node."""
+    bytes: _builtins.int
+    proving: _builtins.bool
+    """The copies elsewhere are being proven."""
+    done: _builtins.bool
+    """All are proven: the machine may be deleted."""
+    @_builtins.property
+    def waits(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What else is in the way."""
+
+    def __init__(
+        self,
+        *,
+        chunks: _builtins.int = ...,
+        bytes: _builtins.int = ...,
+        proving: _builtins.bool = ...,
+        done: _builtins.bool = ...,
+        waits: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "chunks", b"chunks", "done", b"done", "proving", b"proving", "waits", b"waits"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LeavingFacts: _TypeAlias = LeavingFacts  # noqa: Y015
 
 @_typing.final
 class VolumeFacts(_message.Message):

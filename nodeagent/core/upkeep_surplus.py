@@ -18,6 +18,11 @@ def better(chunk_id: bytes, own: NodeId, sites: Iterable[Site]) -> list[Site]:
     return [site for rank, site in ranked if rank < own_rank]
 
 
+def by_rank(chunk_id: bytes, holders: Iterable[tuple[NodeId, str]]) -> list[tuple[NodeId, str]]:
+    """Nodes with their volumes, the best node first."""
+    return sorted(holders, key=lambda holder: (_rank(chunk_id, holder[0]), holder[1]))
+
+
 def keepers(policy: Policy, ranked: Sequence[Site]) -> tuple[Site, ...] | None:
     """The first few that meet the policy by themselves; None when all of them do not.
 

@@ -15,7 +15,7 @@ from multicloud.v1 import job_pb2
 from nodeagent.council.contract import Council
 from nodeagent.jobs.contract import Manifests, Sources, Working
 from nodeagent.jobs.datasets.making import Datasets
-from nodeagent.jobs.header import JOBS, Header, Headers, read_header
+from nodeagent.jobs.header import JOBS, Header, Headers, read_header, undecided
 from nodeagent.jobs.keeping import Keeping
 from nodeagent.jobs.ledger_service import LedgerService
 from nodeagent.jobs.plane_succession import Succession
@@ -74,6 +74,14 @@ class JobPlane:
         self.tasks = TaskService(self.runs.get)
         self.pulling = Pulling(self.world, self.tasks)
         self._succession = Succession(self.world, self.headers)
+
+    def keeps(self) -> Sequence[str]:
+        """Why this node is needed by jobs that have not ended."""
+        return [
+            f"it keeps the ledger of job {one.id} ({one.value.spec.dataset}), which has not ended"
+            for one in undecided(self.known.values())
+            if any(keeper.node == self.world.own for keeper in one.value.keepers)
+        ]
 
     @property
     def services(self) -> Mapping[str, Sequence[object]]:

@@ -122,6 +122,7 @@ class NodeJobs:
             store=store,
         )
         self.plane = JobPlane(self.world, near, node.folder.path, self.datasets)
+        upkeep.also_waits_for(self.plane.keeps)
         self._services = {
             **self.plane.services,
             "JobService": [self._job_service(node, sources)],

@@ -19,6 +19,7 @@ _log = structlog.stdlib.get_logger(__name__)
 UNNAMED = "nothing names it"
 MARKED_MAX = 100_000  # In one pass; the next goes on.
 NOTHING = Amount()
+FROZEN = "much is lost at once, and until that is over nothing is deleted"
 NOBODY_SAID = "nobody has said which chunks are live"
 
 
@@ -36,6 +37,7 @@ class Collect:
     settings: Callable[[], Settings]
     telling: Telling
     happenings: Happenings
+    frozen: Callable[[], bool]
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     last: Collected = field(default_factory=Collected)
 
@@ -50,6 +52,8 @@ class Collect:
         return done
 
     async def _pass(self, asked: bool) -> Collected:
+        if self.frozen():
+            return Collected(why=FROZEN)
         try:
             live = await self.roots.read()
         except McError as unread:

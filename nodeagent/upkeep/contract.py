@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from coordinator.policy import Policy, Site
 from coordinator.types import NodeId
 from nodeagent.core.upkeep_proofs import Proof
+from nodeagent.core.upkeep_tally import Standings
 from nodeagent.store.contract import Evidence, Held, Pin, Trashed, Verified
 
 DAY_S = 24 * 3600.0
@@ -37,6 +38,11 @@ class Live:
 
     chunks: Mapping[bytes, Policy]
     as_of_unix_s: float  # When this reading began: what came to be later may be missing.
+    others: int = 0  # How many more are live, of none of which a copy is here.
+
+    @property
+    def in_all(self) -> int:
+        return len(self.chunks) + self.others
 
 
 class Roots(Protocol):
@@ -80,8 +86,16 @@ class Members(Protocol):
         """Members that cannot be asked now, and may come back."""
         ...
 
-    def settled(self) -> bool:
-        """Nobody is away who may come back, and no great loss at once is being waited out."""
+    def standings(self) -> Standings:
+        """All that are known, the own node among them, and what their copies count for now."""
+        ...
+
+    def frozen(self) -> bool:
+        """A great loss at once is being waited out: nothing is copied, trimmed or deleted."""
+        ...
+
+    def begun(self) -> bool:
+        """False of who has just begun, and knows few of the others."""
         ...
 
     def name(self, node: NodeId) -> str: ...

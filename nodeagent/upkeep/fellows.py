@@ -11,6 +11,7 @@ from coordinator.types import Domain, Knowing, Member, NodeId, View
 from multicloud.errors import McError
 from multicloud.v1 import chunk_pb2, common_pb2
 from nodeagent.core.upkeep_proofs import Proof
+from nodeagent.core.upkeep_tally import Presence, Standing, Standings
 from nodeagent.rpc.roster import Roster
 from nodeagent.wire.client import ChunkClient
 
@@ -95,23 +96,47 @@ class ClusterMembers:
             and (member.knowing in _AWAY or (member.knowing in _ASKED and not member.facts))
         )
 
-    def settled(self) -> bool:
-        """Who has just begun knows few of the others, and would take their copies for missing."""
-        if self.clock_s() - self.started_s < self.hold_s:
-            return False
-        view = self.facts.view()
-        others = (m for node, m in view.members.items() if node != self.roster.own.id)
-        return not view.frozen and all(self._is_settled(member) for member in others)
+    def standings(self) -> Standings:
+        return {node: self._standing(m) for node, m in self.facts.view().members.items()}
 
-    def _is_settled(self, member: Member) -> bool:
-        """It is there, or it was lost for as long as it is waited for."""
-        if member.knowing in (Knowing.ALIVE, Knowing.REMOVED):
-            return member.facts is not None or member.knowing is Knowing.REMOVED
+    def frozen(self) -> bool:
+        return self.facts.view().frozen
+
+    def begun(self) -> bool:
+        """Who has just begun knows few of the others, and would take their copies for missing."""
+        return self.clock_s() - self.started_s >= self.hold_s
+
+    def _standing(self, member: Member) -> Standing:
+        told, own = member.facts, member.id == self.roster.own.id
+        peer = self.roster.peers.get(member.id)
+        said = self.roster.own if own else peer.facts if peer else None
+        volumes = said.volumes if said else ()
+        return Standing(
+            Site(told.domain if told else Domain("", ""), member.id),
+            Presence.HERE if own else self._presence(member),
+            bool(told and told.draining),
+            told.generation if told else 0,
+            # A failed one may have lost what it took; of one that is not named nothing is left.
+            frozenset(v.uuid for v in volumes if v.state != common_pb2.VOLUME_STATE_FAILED)
+            if volumes
+            else None,
+            said.copies.dropped if said else 0,
+        )
+
+    def _presence(self, member: Member) -> Presence:
+        if member.knowing is Knowing.REMOVED:
+            return Presence.GONE
+        if member.knowing in (Knowing.ALIVE, Knowing.SUSPECT):
+            return Presence.HERE if member.facts else Presence.DOUBTED
         # Whoever had left before this node began is lost since then at least.
         what, since_s = self.lost.get(member.id, ("", self.started_s))
         if member.knowing is Knowing.LEFT:
-            return self.clock_s() - since_s >= self.hold_s
-        return member.knowing is Knowing.DEAD and what == "node.gone"
+            gone = self.clock_s() - since_s >= self.hold_s
+        elif member.knowing is Knowing.DEAD:
+            gone = what == "node.gone"
+        else:
+            return Presence.DOUBTED
+        return Presence.GONE if gone else Presence.AWAITED
 
     def name(self, node: NodeId) -> str:
         if node == self.roster.own.id:
@@ -120,6 +145,8 @@ class ClusterMembers:
         return peer.name if peer else node
 
     def is_draining(self, node: NodeId) -> bool:
+        if node == self.roster.own.id:
+            return self.roster.own.draining
         member = self.facts.view().members.get(node)
         return bool(member and member.facts and member.facts.draining)
 

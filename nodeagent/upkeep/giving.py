@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from coordinator.electorate import Ask
 from coordinator.policy import Policy
 from coordinator.types import NodeId
-from multicloud.errors import McError
 from nodeagent.store.contract import Held
+from nodeagent.store.volumes import Volumes
 from nodeagent.upkeep.contract import Members
 from nodeagent.wire.deliver import Deliverer
 from nodeagent.wire.outlet import Terms
 from nodeagent.wire.parts import Parts
+from nodeagent.wire.push import stored_parts
 
 
 @dataclass(slots=True)
@@ -25,12 +26,18 @@ class DeliveredGiving:
         ask = Ask(policy, own.domain, chunk.hex(), held.file_bytes, holders=tuple(holders))
         election = await asyncio.to_thread(self.deliverer.brain.elect, ask, {})
         terms = Terms(file_bytes_max=held.file_bytes, chunk_id=chunk)
-        delivered = await self.deliverer.deliver(lambda: _gone(chunk), election, terms)
+        store = self.deliverer.store
+        assert store is not None
+        delivered = await self.deliverer.deliver(lambda: _parts(store, chunk), election, terms)
         delivered.demand_safe()
         return [c.node for c in delivered.reached.copies if c.node not in holders]
 
 
-def _gone(chunk_id: bytes) -> Parts:
-    """Asked for when no copy was found, the own one included."""
-    said = f"chunk {chunk_id.hex()} was here and is not any more"
-    raise McError("COPIES_MISSING", said, next="its other holders restore it")
+async def _parts(store: Volumes, chunk_id: bytes) -> Parts:
+    """Where no copy counts that could feed the others: the only ones are on nodes being emptied."""
+    reading = await store.read(chunk_id)
+    try:
+        async for part in stored_parts(reading):
+            yield part
+    finally:
+        await reading.close()

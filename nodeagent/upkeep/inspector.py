@@ -11,6 +11,7 @@ import structlog
 
 from multicloud.errors import McError
 from nodeagent.store.contract import Held, Trashed
+from nodeagent.upkeep.collect import FROZEN
 from nodeagent.upkeep.contract import Chunks, Happenings, Settings, Telling, Witness
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -34,10 +35,13 @@ class Inspector:
     settings: Callable[[], Settings]
     telling: Telling
     happenings: Happenings
+    frozen: Callable[[], bool]
     clock_unix_s: Callable[[], float] = time.time
 
     async def pass_once(self) -> Inspected:
         done = Inspected()
+        if self.frozen():
+            return replace(done, why=FROZEN)
         trash = list(await self.chunks.trashed())
         for first in range(0, len(trash), AT_ONCE_MAX):
             some = trash[first : first + AT_ONCE_MAX]

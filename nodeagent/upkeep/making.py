@@ -1,7 +1,8 @@
 """The upkeep of a real node: joins it with the node's store, its members and its wire."""
 
+import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from random import Random
 from typing import Protocol
@@ -21,6 +22,7 @@ from nodeagent.upkeep.fellows import ClusterMembers, EveryMember, WireFellows
 from nodeagent.upkeep.giving import DeliveredGiving
 from nodeagent.upkeep.keys import KeyringKeys, Records
 from nodeagent.upkeep.named import AllRoots, Namer
+from nodeagent.upkeep.telling_copies import TellingCopies
 from nodeagent.upkeep.upkeep import Neighbours, Upkeep
 from nodeagent.wire.deliver import Deliverer
 from nodeagent.wire.plane import DataPlane
@@ -63,6 +65,7 @@ class NodeUpkeep:
                 chunks=data.store,
                 read=self._read,
                 on_damage=data.store.on_damage,
+                stamp=self._stamp,
                 fellows=self._fellows,
                 members=self.members,
                 giving=DeliveredGiving(deliverer, self.members),
@@ -78,12 +81,16 @@ class NodeUpkeep:
             folder / "upkeep",
             Random(),
         )
+        self._telling = TellingCopies(self.upkeep, lambda: len(views.view().members), body.say)
 
     async def _read(self, held: Held) -> None:
         """Two volumes may have one chunk, and each copy is to be read."""
         for store in self._data.store.stores:
             if store.volume == held.volume:
                 await store.verify(held.chunk_id)
+
+    def _stamp(self) -> object:
+        return [(one.chunks, one.bytes_used) for one in self._data.store.healths().values()]
 
     def also_named_by(self, namer: Namer) -> None:
         """What it names is live, too."""
@@ -92,9 +99,15 @@ class NodeUpkeep:
     def also_knows_keys_of(self, decided: Records) -> None:
         self._keys.decided.append(decided)
 
+    def also_waits_for(self, told: Callable[[], Sequence[str]]) -> None:
+        """What keeps this node from being deleted, beside its chunks."""
+        self.upkeep.leaving.waits.append(told)
+
     async def run(self) -> None:
         """Until it is cancelled."""
-        await self.upkeep.run()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.upkeep.run())
+            group.create_task(self._telling.run())
 
     def admin(self, passing: Passing) -> UpkeepAdmin:
         store = self._data.store

@@ -26,13 +26,16 @@ class AllRoots:
         told = [live for live in found if live is not None]
         if not told:
             return None
+        if len(told) == 1:
+            return told[0]
         chunks: dict[bytes, Policy] = {}
         for live in told:
             for chunk_id, policy in live.chunks.items():
                 known = chunks.get(chunk_id)
                 if known is None or known.replicas < policy.replicas:
                     chunks[chunk_id] = policy
-        return Live(chunks, min(live.as_of_unix_s for live in told))
+        as_of_unix_s = min(live.as_of_unix_s for live in told)
+        return Live(chunks, as_of_unix_s, max(live.others for live in told))
 
     async def names(self, chunk_ids: Collection[bytes]) -> tuple[Mapping[bytes, bool], float]:
         witnesses: list[Witness] = [*self.namers]

@@ -1,128 +1,88 @@
-"""Copies that are missing: once a member is gone for good, the best-ranked holder of each chunk
-that something names brings it to further nodes, chunks with the fewest copies first.
+"""Copies that are missing: once a member is gone for good or is being emptied, the best-ranked
+holder of each chunk brings it to further nodes, chunks with the fewest copies first.
 """
 
 import asyncio
-import secrets
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import structlog
 
-from coordinator.policy import Policy, Site, unmet
 from multicloud.errors import McError
-from nodeagent.core.upkeep_surplus import better
-from nodeagent.store.contract import Held
-from nodeagent.upkeep.contract import (
-    DAY_S,
-    Chunks,
-    Fellows,
-    Giving,
-    Happenings,
-    Live,
-    Members,
-    Roots,
-    Settings,
-    Telling,
-)
+from nodeagent.core.upkeep_tally import Lacking
+from nodeagent.upkeep.census import Census
+from nodeagent.upkeep.contract import Chunks, Giving, Happenings, Members, Settings, Telling
 from nodeagent.upkeep.rate import Rate
-from nodeagent.upkeep.walk import walk
 
 _log = structlog.stdlib.get_logger(__name__)
-BATCH = 64  # Chunks that a member is asked about at once.
-NONCE_BYTES = 32
-
-
-@dataclass(frozen=True, slots=True)
-class Short:
-    held: Held
-    policy: Policy
-    holders: tuple[Site, ...]
+ROUND_S = 10.0  # Then others' news counts, and who is endangered most comes first again.
+WHY_CHARS_MAX = 160
 
 
 @dataclass(slots=True)
 class Shortage:
     chunks: Chunks
-    roots: Roots
-    fellows: Fellows
+    census: Census
     members: Members
     giving: Giving
     settings: Callable[[], Settings]
     telling: Telling
     happenings: Happenings
     rate: Rate  # Of bytes that are sent.
-    clock_s: Callable[[], float] = time.monotonic
-    _whole: frozenset[str] = field(default=frozenset())  # With these members nothing was missing.
-    _looked_s: float = -1e9
+    hindered: str = ""  # Why a chunk got no copy the last time.
 
     async def look(self) -> int:
         """How many chunks were given copies; cheap while nobody came or went."""
-        members = frozenset(site.node for site in self.members.others())
-        recent = self.clock_s() - self._looked_s < self.settings().surplus_every_s
-        # Who is merely away comes back with all its copies, and what many lost at once is likelier
-        # a cut than a catastrophe: in both cases nothing is made anew for now.
-        if (members == self._whole and recent) or not self.members.settled():
+        await self.census.look()
+        standings = self.members.standings()
+        # Much lost at once is likelier a cut than a catastrophe: nothing is made anew for now.
+        if self.members.frozen() or not (self.members.begun() and self.census.knows(standings)):
             return 0
-        live = await self.roots.read(anew=False)
-        if live is None:
-            return 0
-        given, failed = await self._all(live)
-        if not failed:
-            self._whole, self._looked_s = members, self.clock_s()
+        lacking = self.census.tally.lacking(standings)
+        if not lacking:
+            self.hindered = ""
+        return await self._all(lacking)
+
+    async def _all(self, lacking: list[Lacking]) -> int:
+        """Some at once; most endangered first."""
+        waiting, given, refused = iter(lacking), 0, ""
+        end_s = self.census.clock_s() + ROUND_S
+
+        async def work() -> None:
+            nonlocal given, refused
+            for one in waiting:
+                if self.members.frozen() or self.census.clock_s() >= end_s:
+                    return
+                why = await self._give(one)
+                given, refused = given + (not why), why or refused
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(len(lacking), self.settings().repair_at_once_max)):
+                group.create_task(work())
+        if given or refused:
+            self.hindered = refused[:WHY_CHARS_MAX]
         return given
 
-    async def _all(self, live: Live) -> tuple[int, int]:
-        short: list[Short] = []
-        batch: list[Held] = []
-        async for one in walk(self.chunks):
-            if one.chunk_id in live.chunks:
-                batch.append(one)
-            if len(batch) == BATCH:
-                short += await self._short(batch, live)
-                batch = []
-        short += await self._short(batch, live)
-        given = failed = 0
-        for lacking in sorted(short, key=lambda each: len(each.holders)):
-            if await self._give(lacking):
-                given += 1
-            else:
-                failed += 1
-        return given, failed
-
-    async def _short(self, batch: Sequence[Held], live: Live) -> list[Short]:
-        """Those that lack copies, and that are ours to see to."""
-        own = self.members.own
-        has: dict[bytes, list[Site]] = {one.chunk_id: [own] for one in batch}
-        nonce = secrets.token_bytes(NONCE_BYTES)
-        for site in self.members.others() if batch else ():
-            ids = list(has)
-            proofs = await self.fellows.prove(site.node, ids, nonce, fresh_s=DAY_S)
-            for chunk_id, proof in zip(ids, proofs, strict=True):
-                if proof.good:
-                    has[chunk_id].append(site)
-        await asyncio.sleep(0)  # Ranking takes time, and others have work, too.
-        found = []
-        for one in batch:
-            policy, holders = live.chunks[one.chunk_id], has[one.chunk_id]
-            ours = not better(one.chunk_id, own.node, holders)
-            if ours and unmet(policy, holders, {}):
-                found.append(Short(one, policy, tuple(holders)))
-        return found
-
-    async def _give(self, short: Short) -> bool:
-        held, chunk = short.held, short.held.chunk_id.hex()
+    async def _give(self, one: Lacking) -> str:
+        """Why it could not be; "" when it was."""
+        chunk_id, chunk = one.chunk_id, one.chunk_id.hex()
+        here = await self.chunks.find([chunk_id])
+        if not here:
+            return ""  # It went meanwhile, and is somebody else's to see to.
+        held = here[0]
         await self.rate.take(held.file_bytes)
-        with self.telling.span("chunk.restore", chunk=chunk, copies=len(short.holders)) as span:
+        with self.telling.span("chunk.restore", chunk=chunk, copies=one.copies) as span:
             try:
-                nodes = [site.node for site in short.holders]
-                takers = await self.giving.give(held, short.policy, nodes)
+                nodes = [site.node for site in one.stay]
+                takers = await self.giving.give(held, one.policy, nodes)
+                for taker in takers:
+                    await self.census.ask(taker, [chunk_id])
             except McError as refused:
                 self.telling.count("mc.upkeep.restored", outcome=refused.reason)
                 span.fact(reason=refused.reason)
                 _log.warning("copy_not_restored", chunk=chunk, why=refused.message)
-                return False
+                return refused.message
         names = ", ".join(map(self.members.name, takers))
         self.telling.count("mc.upkeep.restored", outcome="ok")
         self.happenings.add("chunk.restored", chunk=chunk, why=f"{names} took a copy")
-        return True
+        return ""

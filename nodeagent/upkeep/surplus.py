@@ -52,6 +52,8 @@ class Surplus:
 
     async def pass_once(self) -> int:
         """How many copies went to the trash here."""
+        if self.members.frozen():
+            return 0
         live = await self.roots.read()
         if live is None:
             return 0

@@ -14,6 +14,7 @@ import structlog
 from multicloud.errors import McError
 from multicloud.files import make_private_folder
 from nodeagent.store.contract import Damaged, Held
+from nodeagent.upkeep.census import Census
 from nodeagent.upkeep.collect import Collect
 from nodeagent.upkeep.contract import (
     Chunks,
@@ -30,6 +31,7 @@ from nodeagent.upkeep.contract import (
 from nodeagent.upkeep.damages import Damages
 from nodeagent.upkeep.evidence import EvidencePass
 from nodeagent.upkeep.inspector import Inspector
+from nodeagent.upkeep.leaving import Leaving
 from nodeagent.upkeep.rate import Rate
 from nodeagent.upkeep.repair import Repair
 from nodeagent.upkeep.scrub import Scrub
@@ -37,7 +39,8 @@ from nodeagent.upkeep.shortage import Shortage
 from nodeagent.upkeep.surplus import Surplus
 
 _log = structlog.stdlib.get_logger(__name__)
-SHORTAGE_EVERY_S = 2.0  # Asks nobody while members stay the same.
+SHORTAGE_EVERY_S = 1.0  # Asks nobody while members stay the same.
+LEAVING_EVERY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,7 @@ class Neighbours:
     chunks: Chunks
     read: Callable[[Held], Awaitable[object]]  # All of that very copy, on its volume.
     on_damage: Callable[[Damaged], None]  # The store's.
+    stamp: Callable[[], object]  # Changes when chunks come or go.
     fellows: Fellows
     members: Members
     giving: Giving
@@ -82,18 +86,27 @@ class Upkeep:
             changed=self._changed,
             rng=rng,
         )
-        self.collect = Collect(chunks, all_.roots, settings, telling, happenings)
+        self.collect = Collect(
+            chunks, all_.roots, settings, telling, happenings, all_.members.frozen
+        )
         rate = Rate(lambda: settings().scrub_bytes_per_s_max)  # Reading to be sure is a scrub.
         self.surplus = Surplus(
             chunks, all_.roots, all_.fellows, all_.members, settings, telling, happenings, rate
         )
         sent = Rate(lambda: settings().repair_bytes_per_s_max)
+        self.census = Census(chunks, all_.roots, all_.fellows, all_.members, settings, all_.stamp)
         self.shortage = Shortage(
-            chunks, all_.roots, all_.fellows, all_.members, all_.giving, settings, telling,
-            happenings, sent,
-        )  # fmt: skip
+            chunks, self.census, all_.members, all_.giving, settings, telling, happenings, sent
+        )
+        self.leaving = Leaving(chunks, self.census, all_.members, happenings)
         self.inspector = Inspector(
-            chunks, all_.witness, self.surplus.kept_elsewhere, settings, telling, happenings
+            chunks,
+            all_.witness,
+            self.surplus.kept_elsewhere,
+            settings,
+            telling,
+            happenings,
+            all_.members.frozen,
         )
         self.evidence = EvidencePass(
             chunks, all_.fellows, all_.members, all_.whereabouts, all_.roots, settings, rate
@@ -111,6 +124,7 @@ class Upkeep:
                 self._each("trash", self.trash_once, lambda: settings().trash_every_s)
             )
             group.create_task(self._each("shortage", self.shortage.look, lambda: SHORTAGE_EVERY_S))
+            group.create_task(self._each("leaving", self.leaving.look, lambda: LEAVING_EVERY_S))
             group.create_task(
                 self._each("surplus", self.surplus.pass_once, lambda: settings().surplus_every_s)
             )

@@ -9,6 +9,7 @@ from typing import Protocol
 from coordinator.distance import Measured
 from coordinator.types import Knowing, NodeId, View
 from multicloud.v1 import admin_pb2, common_pb2
+from nodeagent.rpc.admin.copies import copies_of, copies_problems
 from nodeagent.rpc.admin.passing import Passing
 from nodeagent.rpc.admin.stored import stored_problems
 from nodeagent.rpc.call import Call
@@ -57,8 +58,15 @@ class NodeAdmin:
         self, request: admin_pb2.GetStatusRequest, call: Call
     ) -> admin_pb2.GetStatusResponse:
         nodes = self._nodes()
+        copies = copies_of(nodes, self.passing.roster.own.id)
         return admin_pb2.GetStatusResponse(
-            safe=not any(node.facts.lost for node in nodes),
+            safe=copies.safe and not any(node.facts.damaged or node.facts.lost for node in nodes),
+            chunks_by_copies=copies.by_copies,
+            repair_debt_chunks=copies.debt_chunks,
+            repair_debt_bytes=copies.debt_bytes,
+            repair_debt_oldest_s=copies.oldest_s,
+            chunks_uncounted=copies.uncounted,
+            counting=copies.counting,
             cluster=self.cluster,
             nodes=nodes,
             removed=self._removed(),
@@ -67,6 +75,7 @@ class NodeAdmin:
                 *(_problem(n) for n in nodes if n.state not in _WELL),
                 *(found for node in nodes for found in stored_problems(node.facts)),
                 *([_FROZEN] if self.own.view().frozen else []),
+                *copies_problems(copies, nodes, frozen=self.own.view().frozen),
                 *self.council.problems(),
             ],
         )

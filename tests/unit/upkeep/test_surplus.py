@@ -53,6 +53,14 @@ async def test_a_bad_copy_a_silent_node_or_a_draining_one_keeps_nothing(tmp_path
     assert await worst.upkeep.surplus.pass_once() == 1
 
 
+async def test_while_much_is_lost_at_once_nothing_is_trimmed(tmp_path: Path) -> None:
+    village, nodes = await too_many(tmp_path, 4)
+    village.frozen = True
+    assert await nodes[3].upkeep.surplus.pass_once() == 0
+    village.frozen = False
+    assert await nodes[3].upkeep.surplus.pass_once() == 1
+
+
 async def test_pinned_unnamed_or_young_copies_are_not_trimmed(tmp_path: Path) -> None:
     village, nodes = await too_many(tmp_path, 4)
     worst = nodes[3]

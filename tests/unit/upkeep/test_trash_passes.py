@@ -5,7 +5,7 @@ is unlinked only by an inspector who knows more than whoever put it there.
 from pathlib import Path
 
 from nodeagent.store.contract import Pin
-from nodeagent.upkeep.collect import NOBODY_SAID
+from nodeagent.upkeep.collect import FROZEN, NOBODY_SAID
 from tests.unit.upkeep.village import DAY_S, HOUR_S, Node, Options, Village, chunk
 
 TEN = [chunk(n) for n in range(10)]
@@ -46,6 +46,20 @@ async def test_while_nobody_has_said_what_is_live_nothing_goes(tmp_path: Path) -
     village.roots.unread = True
     assert "does not answer" in (await node.upkeep.collect.pass_once(asked=True)).why
     assert await node.store.trashed() == []
+
+
+async def test_while_much_is_lost_at_once_nothing_goes_also_when_asked(tmp_path: Path) -> None:
+    village, node = await filled(tmp_path, ALL_MAY_GO)
+    village.roots.live.clear()
+    village.frozen = True
+    assert (await node.upkeep.collect.pass_once(asked=True)).why == FROZEN
+    village.frozen = False
+    assert (await node.upkeep.collect.pass_once(asked=True)).trashed.chunks == len(TEN)
+    village.clock.now_s += DAY_S
+    village.frozen = True
+    assert (await node.upkeep.inspector.pass_once()).purged == 0
+    village.frozen = False
+    assert (await node.upkeep.inspector.pass_once()).purged == len(TEN)
 
 
 async def test_too_much_is_held_back_and_told_until_somebody_confirms_it(tmp_path: Path) -> None:

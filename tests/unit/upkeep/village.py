@@ -12,6 +12,7 @@ from coordinator.policy import Level, Policy, Site
 from coordinator.types import Domain, NodeId
 from multicloud.errors import McError
 from nodeagent.core.upkeep_proofs import Proof
+from nodeagent.core.upkeep_tally import Presence, Standing
 from nodeagent.store.contract import Held, Pin
 from nodeagent.store.memory import MemoryStore
 from nodeagent.upkeep.contract import Live
@@ -107,12 +108,14 @@ class Node:
         self.reported = (0, 0)
         self.up = True
         self.draining = False
+        self.generation = 1
         self.busy = False
         self.upkeep = Upkeep(
             Neighbours(
                 chunks=self.store,
                 read=lambda held: self.store.verify(held.chunk_id),
                 on_damage=self.store.on_damage,
+                stamp=self.stamp,
                 fellows=self,
                 members=self,
                 giving=self,
@@ -131,6 +134,7 @@ class Node:
         for part in ("scrub", "repair", "surplus", "inspector", "evidence"):
             getattr(self.upkeep, part).clock_unix_s = village.clock
         self.upkeep.surplus.clock_s = village.clock
+        self.upkeep.census.clock_s = village.clock
         self.upkeep.repair.clock_s = village.clock
         self.upkeep.scrub.clock_s = village.clock
         self.upkeep.scrub.sleep = village.sleep
@@ -150,12 +154,36 @@ class Node:
     def name(self, node: NodeId) -> str:
         return node
 
-    def settled(self) -> bool:
-        return self.village.settled
+    def standings(self) -> dict[NodeId, Standing]:
+        lost = Presence.GONE if self.village.settled else Presence.AWAITED
+        return {
+            node.id: Standing(
+                node.own,
+                Presence.HERE if node.up else lost,
+                node.draining,
+                node.generation,
+                frozenset({node.store.volume}),
+                node.upkeep.census.dropped,
+            )
+            for node in self.village.all
+        }
+
+    def frozen(self) -> bool:
+        return self.village.frozen
+
+    def begun(self) -> bool:
+        return self.village.begun
+
+    def stamp(self) -> object:
+        return self.store.health().chunks
 
     async def give(self, held: Held, policy: Policy, holders: Sequence[NodeId]) -> Sequence[NodeId]:
         """To the first nodes that have none, as many as are missing."""
-        free = [node for node in self.village.all if node.up and node.id not in holders]
+        free = [
+            node
+            for node in self.village.all
+            if node.up and not node.draining and node.id not in holders
+        ]
         if not free:
             raise McError("COPIES_MISSING", "nobody is left to take one")
         takers = free[: policy.replicas - len(holders)]
@@ -227,6 +255,7 @@ class Village:
         self.clock = Clock()
         self.roots = Roots(self.clock)
         self.settled = True  # Whoever is lost is gone for good.
+        self.frozen, self.begun = False, True
         self.options = options or Options()
         self.pause: Callable[[], Awaitable[None]] = no_pause
         self.nodes: dict[NodeId, Node] = {}
