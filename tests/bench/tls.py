@@ -1,5 +1,5 @@
 """What is left of TLS's own speed: one stream of PutChunk, without sealing and disk, beside bare
-Python `ssl` over TCP.
+Python `ssl` over TCP, and beside a bare gRPC stream with the same TLS.
 """
 
 import os
@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+from identity.names import Identity
 from multicloud.channel import Credentials
 from tests.bench import payload
 from tests.bench.fleet import Fleet, bench_folder, sender
@@ -14,12 +15,12 @@ from tests.bench.frame import Row, Say
 from tests.bench.lines import Asked, asked
 from tests.bench.pairs import Leg, Took, costing, interleaved, leg_rows, ratio_row
 from tests.support.nodes import make_place
-from tests.support.people import People
+from tests.support.people import CLUSTER, People
 
 CHUNK_BYTES, CHUNKS = 64 << 20, 16
 ROUNDS = 5
 SHARE_MIN = 0.8
-OURS, FLOOR = "PutChunk, mTLS", "bare Python TLS"
+OURS, FLOOR, GRPC = "PutChunk, mTLS", "bare Python TLS", "bare gRPC, mTLS"
 
 
 async def rows(say: Say) -> AsyncIterator[Row]:
@@ -39,11 +40,20 @@ async def rows(say: Say) -> AsyncIterator[Row]:
             )
             for name in "ab"
         ]
+        bare = [
+            await stack.enter_async_context(
+                asked("tests.bench.grpc_end", *_files(folder, name, people.node(name * 16)))
+            )
+            for name in "cd"
+        ]
         noise = payload.noise_file(folder / "noise", CHUNK_BYTES)
         port = await ends[1].ask("serve")
         legs = _legs(place.id, node, sending, ends, noise, port)
+        legs.append(await _grpc_leg(bare))
         runs = await interleaved(legs, ROUNDS, say)
         yield ratio_row(runs, OURS, FLOOR, SHARE_MIN)
+        yield ratio_row(runs, OURS, GRPC)
+        yield ratio_row(runs, GRPC, FLOOR)
         for found in leg_rows(runs, legs):
             yield found
 
@@ -76,6 +86,20 @@ def _legs(
             floor,
         ),
     ]
+
+
+async def _grpc_leg(ends: list[Asked]) -> Leg:
+    size_bytes = CHUNK_BYTES * CHUNKS
+    port = await ends[1].ask("serve")
+    name = Identity(CLUSTER, "node", "d" * 16).dns_name
+
+    async def took_s() -> float:
+        return float(await ends[0].ask("push", port=port, name=name, mib=size_bytes >> 20))
+
+    async def took() -> Took:
+        return await costing([end.pid for end in ends], size_bytes, took_s)
+
+    return Leg(GRPC, "grpc.aio, one stream, messages of 1 MiB, no field, no check", took)
 
 
 def _files(folder: Path, name: str, who: Credentials) -> list[str]:
