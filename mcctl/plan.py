@@ -114,6 +114,9 @@ def fields(found: job_pb2.PlanJobResponse) -> dict[str, Any]:
             for target in found.targets
         ],
         "readers": list(found.readers),
+        "unable": [
+            {"node": one.node, "reason": one.reason, "message": one.message} for one in found.unable
+        ],
         "survives": survives(found.survival),
     }
 
@@ -139,6 +142,7 @@ def screen(found: job_pb2.PlanJobResponse) -> list[Block]:
         f"about {clock(found.seconds)}, read by {', '.join(found.readers) or 'nobody yet'}",
         Cell(f"${found.cost.planned_usd:.2f} at prices of {found.cost.prices_date}", "bold"),
     ]
+    blocks += [Cell(f"{one.node} cannot read it: {one.message}", "yellow") for one in found.unable]
     if found.targets:
         rows = [
             [t.domain.cloud or "-", t.domain.region or "-", t.domain.zone or "-", human(t.bytes)]

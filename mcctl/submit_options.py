@@ -16,22 +16,15 @@ from mcctl.place import spread_rule
 from mcctl.sizes import size_bytes
 from multicloud.errors import McError
 from multicloud.v1 import job_pb2
-from nodeagent.jobs.sources.uris import LAPTOP, NODE, file_uri, parse
+from nodeagent.jobs.sources.uris import DIRECT, LAPTOP, NODE, file_uri, parse
 
 REPLICAS = 3
-LATER = {
-    "s3": "Amazon S3 and what speaks its protocol",
-    "gs": "Google Cloud Storage",
-    "az": "Azure Blob Storage",
-    "http": "web servers",
-    "https": "web servers",
-}
-
 Source = Annotated[
     str,
     typer.Argument(
         metavar="SOURCE",
-        help="A file or folder here, or node://NAME/path on a node.",
+        help="A file or folder here; node://NAME/path on a node; s3://BUCKET/prefix/, gs://…, "
+        "az://ACCOUNT/CONTAINER/prefix/; https://….",
         show_default=False,
     ),
 ]
@@ -91,17 +84,10 @@ def origin(word: str) -> Origin:
     kind, colon, _ = word.partition("://")
     if not colon:
         return Origin(*_here(word))
-    if kind in LATER:
-        raise McError(
-            "UNSUPPORTED",
-            f"{word} cannot be read yet: {LATER[kind]} come with a later release, as the extra "
-            "`multicloud[clouds]`",
-            next="until then: a path on this machine, or node://NAME/path on a node",
-        )
     if kind == LAPTOP:
         raise McError("USAGE", f"{word!r}: write a path of this machine as it is, without file://")
-    if kind != NODE:
-        known = ", ".join(f"{word}://" for word in (NODE, *LATER))
+    if kind not in (NODE, *DIRECT):
+        known = ", ".join(f"{word}://" for word in (NODE, *DIRECT))
         raise McError("USAGE", f"{word!r} is no source", next=f"name a path, or one of {known}")
     return Origin(parse(word).uri)
 

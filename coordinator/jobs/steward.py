@@ -5,6 +5,7 @@ that folds the same facts goes on where the old one stopped.
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from math import inf
 from random import Random
 from statistics import median
 
@@ -199,7 +200,7 @@ class Steward:
             trial = self._trials.get(task.shape.id)
             if task.acked or trial is None or self._running_on(task.shape.id):
                 continue
-            others = set(self.workers) - set(trial.failed_on)
+            others = set(self._readers(task.shape.id)) - set(trial.failed_on)
             if trial.attempts >= self.settings.attempts_max and (
                 len(trial.failed_on) > 1 or not others
             ):
@@ -255,11 +256,17 @@ class Steward:
         return min(window, key=lambda t: self._cost(worker.node, t.shape.id), default=None)
 
     def _may(self, worker: Worker, task: Task) -> bool:
-        """Not where it failed, unless it failed everywhere."""
+        """Not where it failed, unless it failed everywhere; nowhere that is not to read it."""
+        if self._cost(worker.node, task.shape.id) == inf:
+            return False
         trial = self._trials.get(task.shape.id)
         if trial is None or worker.node not in trial.failed_on:
             return True
-        return all(node in trial.failed_on for node in self.workers)
+        return all(node in trial.failed_on for node in self._readers(task.shape.id))
+
+    def _readers(self, task: TaskId) -> list[NodeId]:
+        """Workers that are to read what it reads: what it costs them is finite."""
+        return [node for node in self.workers if self._cost(node, task) < inf]
 
     def _straggler(self, worker: Worker, now_s: float) -> Task | None:
         """Near the end, what runs longest is given to a second worker."""
@@ -275,6 +282,7 @@ class Steward:
             if now_s - began_s >= least_s
             and task not in worker.running
             and len(self._running_on(task)) == 1
+            and self._cost(worker.node, task) < inf
         ]
         return self.ledger.tasks.get(min(slow)[1]) if slow else None
 
@@ -289,6 +297,9 @@ class Steward:
             reasons.append(f"the source cannot be read: {self.source_away}")
         if not self.workers:
             reasons.append("no worker asks for tasks")
+        waiting = next((task for task in self.ledger.open_tasks() if not task.acked), None)
+        if self.workers and waiting and not self._readers(waiting.shape.id):
+            reasons.append("no worker can read the source")
         later = [
             trial.not_before_s - now_s
             for task, trial in self._trials.items()

@@ -256,6 +256,7 @@ class PlanJobResponse(_message.Message):
     READERS_FIELD_NUMBER: _builtins.int
     TARGETS_FIELD_NUMBER: _builtins.int
     LISTING_COMPLETE_FIELD_NUMBER: _builtins.int
+    UNABLE_FIELD_NUMBER: _builtins.int
     objects: _builtins.int
     bytes: _builtins.int
     chunks: _builtins.int
@@ -272,6 +273,8 @@ class PlanJobResponse(_message.Message):
 
     @_builtins.property
     def targets(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlannedTarget]: ...
+    @_builtins.property
+    def unable(self) -> _containers.RepeatedCompositeFieldContainer[Global___UnableReader]: ...
     def __init__(
         self,
         *,
@@ -284,14 +287,42 @@ class PlanJobResponse(_message.Message):
         readers: _abc.Iterable[_builtins.str] | None = ...,
         targets: _abc.Iterable[Global___PlannedTarget] | None = ...,
         listing_complete: _builtins.bool = ...,
+        unable: _abc.Iterable[Global___UnableReader] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "survival", b"survival"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "chunks", b"chunks", "cost", b"cost", "listing_complete", b"listing_complete", "objects", b"objects", "readers", b"readers", "seconds", b"seconds", "survival", b"survival", "targets", b"targets"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "chunks", b"chunks", "cost", b"cost", "listing_complete", b"listing_complete", "objects", b"objects", "readers", b"readers", "seconds", b"seconds", "survival", b"survival", "targets", b"targets", "unable", b"unable"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PlanJobResponse: _TypeAlias = PlanJobResponse  # noqa: Y015
+
+@_typing.final
+class UnableReader(_message.Message):
+    """UnableReader is a node that cannot read the source, and what it lacks."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NODE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    node: _builtins.str
+    reason: _builtins.str
+    message: _builtins.str
+    def __init__(
+        self,
+        *,
+        node: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "node", b"node", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnableReader: _TypeAlias = UnableReader  # noqa: Y015
 
 @_typing.final
 class PlannedTarget(_message.Message):

@@ -26,7 +26,7 @@ from multicloud.v1 import common_pb2 as multicloud_dot_v1_dot_common__pb2
 from multicloud.v1 import task_pb2 as multicloud_dot_v1_dot_task__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1amulticloud/v1/source.proto\x12\rmulticloud.v1\x1a\x1amulticloud/v1/common.proto\x1a\x18multicloud/v1/task.proto\"J\n\tSourceRef\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x0f\n\x07include\x18\x03 \x03(\t\x12\x0f\n\x07\x65xclude\x18\x04 \x03(\t\"=\n\x11\x46indSourceRequest\x12(\n\x06source\x18\x01 \x01(\x0b\x32\x18.multicloud.v1.SourceRef\":\n\x12\x46indSourceResponse\x12\x0c\n\x04here\x18\x01 \x01(\x08\x12\x16\n\x0erelays_for_you\x18\x02 \x01(\x08\"b\n\x11ListSourceRequest\x12(\n\x06source\x18\x01 \x01(\x0b\x32\x18.multicloud.v1.SourceRef\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\x12\x13\n\x0bobjects_max\x18\x03 \x01(\x05\">\n\x12ListSourceResponse\x12(\n\x04page\x18\x01 \x01(\x0b\x32\x1a.multicloud.v1.ListingPage\"\xad\x01\n\x11ReadSourceRequest\x12(\n\x06source\x18\x01 \x01(\x0b\x32\x18.multicloud.v1.SourceRef\x12\x0c\n\x04path\x18\x02 \x01(\x0c\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12\'\n\x05range\x18\x04 \x01(\x0b\x32\x18.multicloud.v1.ByteRange\x12)\n\x07objects\x18\x05 \x03(\x0b\x32\x18.multicloud.v1.TaskInput\"\x8a\x01\n\x12ReadSourceResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12-\n\x07skipped\x18\x02 \x01(\x0b\x32\x1c.multicloud.v1.SkippedObject\x12\x0f\n\x07message\x18\x03 \x01(\t\x12&\n\x05parts\x18\x04 \x03(\x0b\x32\x17.multicloud.v1.ReadPart\"9\n\x08ReadPart\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\"\xa4\x01\n\x12ServeSourceRequest\x12+\n\x05hello\x18\x01 \x01(\x0b\x32\x1a.multicloud.v1.SourceHelloH\x00\x12+\n\x06\x61nswer\x18\x02 \x01(\x0b\x32\x19.multicloud.v1.ReadAnswerH\x00\x12,\n\x07listing\x18\x03 \x01(\x0b\x32\x19.multicloud.v1.ListAnswerH\x00\x42\x06\n\x04part\"=\n\x0bSourceHello\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x11\n\tfor_nodes\x18\x03 \x03(\t\"\x90\x01\n\nReadAnswer\x12\x0f\n\x07request\x18\x01 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x12\x0c\n\x04last\x18\x03 \x01(\x08\x12\x0c\n\x04\x65tag\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x0f\n\x07message\x18\x06 \x01(\t\x12&\n\x05parts\x18\x07 \x03(\x0b\x32\x17.multicloud.v1.ReadPart\"h\n\nListAnswer\x12\x0f\n\x07request\x18\x01 \x01(\x04\x12(\n\x04page\x18\x02 \x01(\x0b\x32\x1a.multicloud.v1.ListingPage\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t\"\x8e\x01\n\x13ServeSourceResponse\x12(\n\x04read\x18\x01 \x01(\x0b\x32\x18.multicloud.v1.ReadAskedH\x00\x12(\n\x04list\x18\x02 \x01(\x0b\x32\x18.multicloud.v1.ListAskedH\x00\x12\x1b\n\x11\x63\x61ncelled_request\x18\x03 \x01(\x04H\x00\x42\x06\n\x04part\"\x8c\x01\n\tReadAsked\x12\x0f\n\x07request\x18\x01 \x01(\x04\x12\x0c\n\x04path\x18\x02 \x01(\x0c\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12\'\n\x05range\x18\x04 \x01(\x0b\x32\x18.multicloud.v1.ByteRange\x12)\n\x07objects\x18\x05 \x03(\x0b\x32\x18.multicloud.v1.TaskInput\"a\n\tListAsked\x12\x0f\n\x07request\x18\x01 \x01(\x04\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x0f\n\x07include\x18\x04 \x03(\t\x12\x0f\n\x07\x65xclude\x18\x05 \x03(\t2\xe4\x02\n\rSourceService\x12X\n\x0bServeSource\x12!.multicloud.v1.ServeSourceRequest\x1a\".multicloud.v1.ServeSourceResponse(\x01\x30\x01\x12Q\n\nFindSource\x12 .multicloud.v1.FindSourceRequest\x1a!.multicloud.v1.FindSourceResponse\x12Q\n\nListSource\x12 .multicloud.v1.ListSourceRequest\x1a!.multicloud.v1.ListSourceResponse\x12S\n\nReadSource\x12 .multicloud.v1.ReadSourceRequest\x1a!.multicloud.v1.ReadSourceResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1amulticloud/v1/source.proto\x12\rmulticloud.v1\x1a\x1amulticloud/v1/common.proto\x1a\x18multicloud/v1/task.proto\"J\n\tSourceRef\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x0f\n\x07include\x18\x03 \x03(\t\x12\x0f\n\x07\x65xclude\x18\x04 \x03(\t\"=\n\x11\x46indSourceRequest\x12(\n\x06source\x18\x01 \x01(\x0b\x32\x18.multicloud.v1.SourceRef\"j\n\x12\x46indSourceResponse\x12\x0c\n\x04here\x18\x01 \x01(\x08\x12\x16\n\x0erelays_for_you\x18\x02 \x01(\x08\x12\r\n\x05place\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x0f\n\x07message\x18\x05 \x01(\t\"b\n\x11ListSourceRequest\x12(\n\x06source\x18\x01 \x01(\x0b\x32\x18.multicloud.v1.SourceRef\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\x12\x13\n\x0bobjects_max\x18\x03 \x01(\x05\">\n\x12ListSourceResponse\x12(\n\x04page\x18\x01 \x01(\x0b\x32\x1a.multicloud.v1.ListingPage\"\xad\x01\n\x11ReadSourceRequest\x12(\n\x06source\x18\x01 \x01(\x0b\x32\x18.multicloud.v1.SourceRef\x12\x0c\n\x04path\x18\x02 \x01(\x0c\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12\'\n\x05range\x18\x04 \x01(\x0b\x32\x18.multicloud.v1.ByteRange\x12)\n\x07objects\x18\x05 \x03(\x0b\x32\x18.multicloud.v1.TaskInput\"\x8a\x01\n\x12ReadSourceResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12-\n\x07skipped\x18\x02 \x01(\x0b\x32\x1c.multicloud.v1.SkippedObject\x12\x0f\n\x07message\x18\x03 \x01(\t\x12&\n\x05parts\x18\x04 \x03(\x0b\x32\x17.multicloud.v1.ReadPart\"9\n\x08ReadPart\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\"\xa4\x01\n\x12ServeSourceRequest\x12+\n\x05hello\x18\x01 \x01(\x0b\x32\x1a.multicloud.v1.SourceHelloH\x00\x12+\n\x06\x61nswer\x18\x02 \x01(\x0b\x32\x19.multicloud.v1.ReadAnswerH\x00\x12,\n\x07listing\x18\x03 \x01(\x0b\x32\x19.multicloud.v1.ListAnswerH\x00\x42\x06\n\x04part\"=\n\x0bSourceHello\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x11\n\tfor_nodes\x18\x03 \x03(\t\"\x90\x01\n\nReadAnswer\x12\x0f\n\x07request\x18\x01 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x12\x0c\n\x04last\x18\x03 \x01(\x08\x12\x0c\n\x04\x65tag\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x0f\n\x07message\x18\x06 \x01(\t\x12&\n\x05parts\x18\x07 \x03(\x0b\x32\x17.multicloud.v1.ReadPart\"h\n\nListAnswer\x12\x0f\n\x07request\x18\x01 \x01(\x04\x12(\n\x04page\x18\x02 \x01(\x0b\x32\x1a.multicloud.v1.ListingPage\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t\"\x8e\x01\n\x13ServeSourceResponse\x12(\n\x04read\x18\x01 \x01(\x0b\x32\x18.multicloud.v1.ReadAskedH\x00\x12(\n\x04list\x18\x02 \x01(\x0b\x32\x18.multicloud.v1.ListAskedH\x00\x12\x1b\n\x11\x63\x61ncelled_request\x18\x03 \x01(\x04H\x00\x42\x06\n\x04part\"\x8c\x01\n\tReadAsked\x12\x0f\n\x07request\x18\x01 \x01(\x04\x12\x0c\n\x04path\x18\x02 \x01(\x0c\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12\'\n\x05range\x18\x04 \x01(\x0b\x32\x18.multicloud.v1.ByteRange\x12)\n\x07objects\x18\x05 \x03(\x0b\x32\x18.multicloud.v1.TaskInput\"a\n\tListAsked\x12\x0f\n\x07request\x18\x01 \x01(\x04\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x0f\n\x07include\x18\x04 \x03(\t\x12\x0f\n\x07\x65xclude\x18\x05 \x03(\t2\xe4\x02\n\rSourceService\x12X\n\x0bServeSource\x12!.multicloud.v1.ServeSourceRequest\x1a\".multicloud.v1.ServeSourceResponse(\x01\x30\x01\x12Q\n\nFindSource\x12 .multicloud.v1.FindSourceRequest\x1a!.multicloud.v1.FindSourceResponse\x12Q\n\nListSource\x12 .multicloud.v1.ListSourceRequest\x1a!.multicloud.v1.ListSourceResponse\x12S\n\nReadSource\x12 .multicloud.v1.ReadSourceRequest\x1a!.multicloud.v1.ReadSourceResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,31 +38,31 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FINDSOURCEREQUEST']._serialized_start=175
   _globals['_FINDSOURCEREQUEST']._serialized_end=236
   _globals['_FINDSOURCERESPONSE']._serialized_start=238
-  _globals['_FINDSOURCERESPONSE']._serialized_end=296
-  _globals['_LISTSOURCEREQUEST']._serialized_start=298
-  _globals['_LISTSOURCEREQUEST']._serialized_end=396
-  _globals['_LISTSOURCERESPONSE']._serialized_start=398
-  _globals['_LISTSOURCERESPONSE']._serialized_end=460
-  _globals['_READSOURCEREQUEST']._serialized_start=463
-  _globals['_READSOURCEREQUEST']._serialized_end=636
-  _globals['_READSOURCERESPONSE']._serialized_start=639
-  _globals['_READSOURCERESPONSE']._serialized_end=777
-  _globals['_READPART']._serialized_start=779
-  _globals['_READPART']._serialized_end=836
-  _globals['_SERVESOURCEREQUEST']._serialized_start=839
-  _globals['_SERVESOURCEREQUEST']._serialized_end=1003
-  _globals['_SOURCEHELLO']._serialized_start=1005
-  _globals['_SOURCEHELLO']._serialized_end=1066
-  _globals['_READANSWER']._serialized_start=1069
-  _globals['_READANSWER']._serialized_end=1213
-  _globals['_LISTANSWER']._serialized_start=1215
-  _globals['_LISTANSWER']._serialized_end=1319
-  _globals['_SERVESOURCERESPONSE']._serialized_start=1322
-  _globals['_SERVESOURCERESPONSE']._serialized_end=1464
-  _globals['_READASKED']._serialized_start=1467
-  _globals['_READASKED']._serialized_end=1607
-  _globals['_LISTASKED']._serialized_start=1609
-  _globals['_LISTASKED']._serialized_end=1706
-  _globals['_SOURCESERVICE']._serialized_start=1709
-  _globals['_SOURCESERVICE']._serialized_end=2065
+  _globals['_FINDSOURCERESPONSE']._serialized_end=344
+  _globals['_LISTSOURCEREQUEST']._serialized_start=346
+  _globals['_LISTSOURCEREQUEST']._serialized_end=444
+  _globals['_LISTSOURCERESPONSE']._serialized_start=446
+  _globals['_LISTSOURCERESPONSE']._serialized_end=508
+  _globals['_READSOURCEREQUEST']._serialized_start=511
+  _globals['_READSOURCEREQUEST']._serialized_end=684
+  _globals['_READSOURCERESPONSE']._serialized_start=687
+  _globals['_READSOURCERESPONSE']._serialized_end=825
+  _globals['_READPART']._serialized_start=827
+  _globals['_READPART']._serialized_end=884
+  _globals['_SERVESOURCEREQUEST']._serialized_start=887
+  _globals['_SERVESOURCEREQUEST']._serialized_end=1051
+  _globals['_SOURCEHELLO']._serialized_start=1053
+  _globals['_SOURCEHELLO']._serialized_end=1114
+  _globals['_READANSWER']._serialized_start=1117
+  _globals['_READANSWER']._serialized_end=1261
+  _globals['_LISTANSWER']._serialized_start=1263
+  _globals['_LISTANSWER']._serialized_end=1367
+  _globals['_SERVESOURCERESPONSE']._serialized_start=1370
+  _globals['_SERVESOURCERESPONSE']._serialized_end=1512
+  _globals['_READASKED']._serialized_start=1515
+  _globals['_READASKED']._serialized_end=1655
+  _globals['_LISTASKED']._serialized_start=1657
+  _globals['_LISTASKED']._serialized_end=1754
+  _globals['_SOURCESERVICE']._serialized_start=1757
+  _globals['_SOURCESERVICE']._serialized_end=2113
 # @@protoc_insertion_point(module_scope)

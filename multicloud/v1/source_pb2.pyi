@@ -81,18 +81,30 @@ class FindSourceResponse(_message.Message):
 
     HERE_FIELD_NUMBER: _builtins.int
     RELAYS_FOR_YOU_FIELD_NUMBER: _builtins.int
+    PLACE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
     here: _builtins.bool
     relays_for_you: _builtins.bool
     """The laptop chose this node for the one that asks."""
+    place: _builtins.str
+    """Of a bucket: its cloud/region, where that is known."""
+    reason: _builtins.str
+    """Of a bucket or a web server: why it cannot be read from here."""
+    message: _builtins.str
+    """The grant that is missing, in words."""
     def __init__(
         self,
         *,
         here: _builtins.bool = ...,
         relays_for_you: _builtins.bool = ...,
+        place: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        message: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["here", b"here", "relays_for_you", b"relays_for_you"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["here", b"here", "message", b"message", "place", b"place", "reason", b"reason", "relays_for_you", b"relays_for_you"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -70,7 +70,7 @@ class SourceServiceServicer:
 
     def FindSource(self, request, context):
         """FindSource asks a node whether it can read a source itself: the folder is
-        its own, or the laptop has a stream to it.
+        its own, the laptop has a stream to it, its credentials open the bucket.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -39,7 +39,7 @@ class SourceServiceStub:
     """ServeSource turns the direction round: the node asks, the caller answers."""
     FindSource: _grpc.UnaryUnaryMultiCallable[_source_pb2.FindSourceRequest, _source_pb2.FindSourceResponse]
     """FindSource asks a node whether it can read a source itself: the folder is
-    its own, or the laptop has a stream to it.
+    its own, the laptop has a stream to it, its credentials open the bucket.
     """
     ListSource: _grpc.UnaryUnaryMultiCallable[_source_pb2.ListSourceRequest, _source_pb2.ListSourceResponse]
     """ListSource gives a page of it to a node that cannot read it itself."""
@@ -55,7 +55,7 @@ class SourceServiceAsyncStub(SourceServiceStub):
     """ServeSource turns the direction round: the node asks, the caller answers."""
     FindSource: _aio.UnaryUnaryMultiCallable[_source_pb2.FindSourceRequest, _source_pb2.FindSourceResponse]  # type: ignore[assignment]
     """FindSource asks a node whether it can read a source itself: the folder is
-    its own, or the laptop has a stream to it.
+    its own, the laptop has a stream to it, its credentials open the bucket.
     """
     ListSource: _aio.UnaryUnaryMultiCallable[_source_pb2.ListSourceRequest, _source_pb2.ListSourceResponse]  # type: ignore[assignment]
     """ListSource gives a page of it to a node that cannot read it itself."""
@@ -80,7 +80,7 @@ class SourceServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_source_pb2.FindSourceResponse, _abc.Awaitable[_source_pb2.FindSourceResponse]]:
         """FindSource asks a node whether it can read a source itself: the folder is
-        its own, or the laptop has a stream to it.
+        its own, the laptop has a stream to it, its credentials open the bucket.
         """
 
     @_abc_1.abstractmethod

@@ -27,7 +27,7 @@ from multicloud.v1 import job_pb2 as multicloud_dot_v1_dot_job__pb2
 from multicloud.v1 import records_pb2 as multicloud_dot_v1_dot_records__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18multicloud/v1/task.proto\x12\rmulticloud.v1\x1a\x1amulticloud/v1/common.proto\x1a\x17multicloud/v1/job.proto\x1a\x1bmulticloud/v1/records.proto\"\xa5\x01\n\x10PullTasksRequest\x12+\n\x05hello\x18\x01 \x01(\x0b\x32\x1a.multicloud.v1.WorkerHelloH\x00\x12-\n\x06\x63redit\x18\x02 \x01(\x0b\x32\x1b.multicloud.v1.WorkerCreditH\x00\x12-\n\x07refused\x18\x03 \x01(\x0b\x32\x1a.multicloud.v1.TaskRefusedH\x00\x42\x06\n\x04part\"5\n\x0bWorkerHello\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x19\n\x11reachable_sources\x18\x02 \x03(\t\"L\n\x0cWorkerCredit\x12\r\n\x05\x62ytes\x18\x01 \x01(\x04\x12\r\n\x05slots\x18\x02 \x01(\r\x12\x0f\n\x07running\x18\x03 \x03(\t\x12\r\n\x05waits\x18\x04 \x03(\t\"<\n\x0bTaskRefused\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\"\x9e\x01\n\x11PullTasksResponse\x12)\n\x05order\x18\x01 \x01(\x0b\x32\x18.multicloud.v1.WorkOrderH\x00\x12#\n\x04task\x18\x02 \x01(\x0b\x32\x13.multicloud.v1.TaskH\x00\x12\x31\n\twithdrawn\x18\x03 \x01(\x0b\x32\x1c.multicloud.v1.TaskWithdrawnH\x00\x42\x06\n\x04part\"\x9a\x01\n\tWorkOrder\x12\x0b\n\x03job\x18\x01 \x01(\t\x12$\n\x04spec\x18\x02 \x01(\x0b\x32\x16.multicloud.v1.JobSpec\x12\x0e\n\x06key_id\x18\x03 \x01(\x0c\x12&\n\x07keepers\x18\x04 \x03(\x0b\x32\x15.multicloud.v1.Keeper\x12\r\n\x05\x65poch\x18\x05 \x01(\x04\x12\x13\n\x0btraceparent\x18\x06 \x01(\t\"[\n\x04Task\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04page\x18\x02 \x01(\x04\x12(\n\x06inputs\x18\x03 \x03(\x0b\x32\x18.multicloud.v1.TaskInput\x12\x0f\n\x07\x61ttempt\x18\x04 \x01(\r\"\x8c\x01\n\tTaskInput\x12\x0c\n\x04path\x18\x01 \x01(\x0c\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\x12\'\n\x05range\x18\x03 \x01(\x0b\x32\x18.multicloud.v1.ByteRange\x12\x12\n\nsize_bytes\x18\x04 \x01(\x04\x12\x18\n\x10modified_unix_ms\x18\x05 \x01(\x03\x12\x0c\n\x04mode\x18\x06 \x01(\r\"\x1d\n\rTaskWithdrawn\x12\x0c\n\x04task\x18\x01 \x01(\t\"\xde\x01\n\x04\x46\x61\x63t\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12*\n\x04page\x18\x03 \x01(\x0b\x32\x1a.multicloud.v1.ListingPageH\x00\x12+\n\x06result\x18\x04 \x01(\x0b\x32\x19.multicloud.v1.TaskResultH\x00\x12)\n\x04safe\x18\x05 \x01(\x0b\x32\x19.multicloud.v1.SafeResultH\x00\x12/\n\x08poisoned\x18\x06 \x01(\x0b\x32\x1b.multicloud.v1.PoisonedTaskH\x00\x42\x06\n\x04kind\"\x96\x01\n\x0bListingPage\x12\x0c\n\x04page\x18\x01 \x01(\x04\x12,\n\x07objects\x18\x02 \x03(\x0b\x32\x1b.multicloud.v1.ListedObject\x12\x0e\n\x06\x63ursor\x18\x03 \x01(\t\x12\x0c\n\x04last\x18\x04 \x01(\x08\x12-\n\x07skipped\x18\x05 \x03(\x0b\x32\x1c.multicloud.v1.SkippedObject\"f\n\x0cListedObject\x12\x0c\n\x04path\x18\x01 \x01(\x0c\x12\x12\n\nsize_bytes\x18\x02 \x01(\x04\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12\x18\n\x10modified_unix_ms\x18\x04 \x01(\x03\x12\x0c\n\x04mode\x18\x05 \x01(\r\"-\n\rSkippedObject\x12\x0c\n\x04path\x18\x01 \x01(\x0c\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\xa9\x03\n\nTaskResult\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\x0e\n\x06worker\x18\x02 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\r\x12*\n\x06\x63hunks\x18\x04 \x03(\x0b\x32\x1a.multicloud.v1.SealedChunk\x12(\n\x05\x66iles\x18\x05 \x03(\x0b\x32\x19.multicloud.v1.ResultFile\x12-\n\x07skipped\x18\x06 \x03(\x0b\x32\x1c.multicloud.v1.SkippedObject\x12\x18\n\x10objects_ingested\x18\x07 \x01(\x04\x12(\n\x05steps\x18\x08 \x03(\x0b\x32\x19.multicloud.v1.StepCounts\x12\'\n\x05\x65\x64ges\x18\t \x03(\x0b\x32\x18.multicloud.v1.EdgeBytes\x12\x10\n\x08\x62ytes_in\x18\n \x01(\x04\x12\x11\n\tbytes_out\x18\x0b \x01(\x04\x12\x10\n\x08trace_id\x18\x0c \x01(\t\x12\x12\n\nquarantine\x18\r \x03(\r\x12/\n\tcut_short\x18\x0e \x03(\x0b\x32\x1c.multicloud.v1.SkippedObject\"\x80\x01\n\x0bSealedChunk\x12\n\n\x02id\x18\x01 \x01(\x0c\x12\x14\n\x0csealed_bytes\x18\x02 \x01(\x04\x12\x13\n\x0bplain_bytes\x18\x03 \x01(\x04\x12#\n\x06\x63opies\x18\x04 \x03(\x0b\x32\x13.multicloud.v1.Copy\x12\x15\n\rduplicate_tag\x18\x05 \x01(\x0c\"\xd3\x01\n\nResultFile\x12\x0c\n\x04path\x18\x01 \x01(\x0c\x12\r\n\x05\x63hunk\x18\x02 \x01(\r\x12\x14\n\x0coffset_bytes\x18\x03 \x01(\x04\x12\x12\n\nsize_bytes\x18\x04 \x01(\x04\x12\x0e\n\x06\x62lake3\x18\x05 \x01(\x0c\x12\x0f\n\x07records\x18\x06 \x01(\x04\x12\x10\n\x08\x61t_bytes\x18\x07 \x01(\x04\x12\x0e\n\x06origin\x18\x08 \x01(\x0c\x12\x13\n\x0borigin_etag\x18\t \x01(\t\x12\x18\n\x10modified_unix_ms\x18\n \x01(\x03\x12\x0c\n\x04mode\x18\x0b \x01(\r\"\xa4\x01\n\nStepCounts\x12\x0c\n\x04step\x18\x01 \x01(\t\x12\x12\n\nrecords_in\x18\x02 \x01(\x04\x12\x13\n\x0brecords_out\x18\x03 \x01(\x04\x12\x18\n\x10records_filtered\x18\x04 \x01(\x04\x12\x17\n\x0frecords_dropped\x18\x05 \x01(\x04\x12\x1b\n\x13records_quarantined\x18\x06 \x01(\x04\x12\x0f\n\x07remakes\x18\x07 \x01(\x08\"q\n\nSafeResult\x12\x0e\n\x06result\x18\x01 \x01(\t\x12*\n\x06\x63hunks\x18\x02 \x03(\x0b\x32\x1a.multicloud.v1.SealedChunk\x12\'\n\x05\x65\x64ges\x18\x03 \x03(\x0b\x32\x18.multicloud.v1.EdgeBytes\"=\n\x0cPoisonedTask\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07objects\x18\x03 \x01(\x04\"T\n\x12\x41ppendFactsRequest\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12\"\n\x05\x66\x61\x63ts\x18\x03 \x03(\x0b\x32\x13.multicloud.v1.Fact\"6\n\x13\x41ppendFactsResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\"G\n\x10ReadFactsRequest\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x04\x12\x0e\n\x06\x66ollow\x18\x03 \x01(\x08\"H\n\x11ReadFactsResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12!\n\x04\x66\x61\x63t\x18\x02 \x01(\x0b\x32\x13.multicloud.v1.Fact\"?\n\x10OpenEpochRequest\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12\x0f\n\x07steward\x18\x03 \x01(\t\"4\n\x11OpenEpochResponse\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x10\n\x08sequence\x18\x02 \x01(\x04\x32\x61\n\x0bTaskService\x12R\n\tPullTasks\x12\x1f.multicloud.v1.PullTasksRequest\x1a .multicloud.v1.PullTasksResponse(\x01\x30\x01\x32\x87\x02\n\rLedgerService\x12T\n\x0b\x41ppendFacts\x12!.multicloud.v1.AppendFactsRequest\x1a\".multicloud.v1.AppendFactsResponse\x12P\n\tReadFacts\x12\x1f.multicloud.v1.ReadFactsRequest\x1a .multicloud.v1.ReadFactsResponse0\x01\x12N\n\tOpenEpoch\x12\x1f.multicloud.v1.OpenEpochRequest\x1a .multicloud.v1.OpenEpochResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18multicloud/v1/task.proto\x12\rmulticloud.v1\x1a\x1amulticloud/v1/common.proto\x1a\x17multicloud/v1/job.proto\x1a\x1bmulticloud/v1/records.proto\"\xa5\x01\n\x10PullTasksRequest\x12+\n\x05hello\x18\x01 \x01(\x0b\x32\x1a.multicloud.v1.WorkerHelloH\x00\x12-\n\x06\x63redit\x18\x02 \x01(\x0b\x32\x1b.multicloud.v1.WorkerCreditH\x00\x12-\n\x07refused\x18\x03 \x01(\x0b\x32\x1a.multicloud.v1.TaskRefusedH\x00\x42\x06\n\x04part\"5\n\x0bWorkerHello\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x19\n\x11reachable_sources\x18\x02 \x03(\t\"L\n\x0cWorkerCredit\x12\r\n\x05\x62ytes\x18\x01 \x01(\x04\x12\r\n\x05slots\x18\x02 \x01(\r\x12\x0f\n\x07running\x18\x03 \x03(\t\x12\r\n\x05waits\x18\x04 \x03(\t\"<\n\x0bTaskRefused\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\"\x9e\x01\n\x11PullTasksResponse\x12)\n\x05order\x18\x01 \x01(\x0b\x32\x18.multicloud.v1.WorkOrderH\x00\x12#\n\x04task\x18\x02 \x01(\x0b\x32\x13.multicloud.v1.TaskH\x00\x12\x31\n\twithdrawn\x18\x03 \x01(\x0b\x32\x1c.multicloud.v1.TaskWithdrawnH\x00\x42\x06\n\x04part\"\x9a\x01\n\tWorkOrder\x12\x0b\n\x03job\x18\x01 \x01(\t\x12$\n\x04spec\x18\x02 \x01(\x0b\x32\x16.multicloud.v1.JobSpec\x12\x0e\n\x06key_id\x18\x03 \x01(\x0c\x12&\n\x07keepers\x18\x04 \x03(\x0b\x32\x15.multicloud.v1.Keeper\x12\r\n\x05\x65poch\x18\x05 \x01(\x04\x12\x13\n\x0btraceparent\x18\x06 \x01(\t\"[\n\x04Task\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04page\x18\x02 \x01(\x04\x12(\n\x06inputs\x18\x03 \x03(\x0b\x32\x18.multicloud.v1.TaskInput\x12\x0f\n\x07\x61ttempt\x18\x04 \x01(\r\"\x9e\x01\n\tTaskInput\x12\x0c\n\x04path\x18\x01 \x01(\x0c\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\x12\'\n\x05range\x18\x03 \x01(\x0b\x32\x18.multicloud.v1.ByteRange\x12\x12\n\nsize_bytes\x18\x04 \x01(\x04\x12\x18\n\x10modified_unix_ms\x18\x05 \x01(\x03\x12\x0c\n\x04mode\x18\x06 \x01(\r\x12\x10\n\x08\x63hecksum\x18\x07 \x01(\t\"\x1d\n\rTaskWithdrawn\x12\x0c\n\x04task\x18\x01 \x01(\t\"\xde\x01\n\x04\x46\x61\x63t\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12*\n\x04page\x18\x03 \x01(\x0b\x32\x1a.multicloud.v1.ListingPageH\x00\x12+\n\x06result\x18\x04 \x01(\x0b\x32\x19.multicloud.v1.TaskResultH\x00\x12)\n\x04safe\x18\x05 \x01(\x0b\x32\x19.multicloud.v1.SafeResultH\x00\x12/\n\x08poisoned\x18\x06 \x01(\x0b\x32\x1b.multicloud.v1.PoisonedTaskH\x00\x42\x06\n\x04kind\"\x96\x01\n\x0bListingPage\x12\x0c\n\x04page\x18\x01 \x01(\x04\x12,\n\x07objects\x18\x02 \x03(\x0b\x32\x1b.multicloud.v1.ListedObject\x12\x0e\n\x06\x63ursor\x18\x03 \x01(\t\x12\x0c\n\x04last\x18\x04 \x01(\x08\x12-\n\x07skipped\x18\x05 \x03(\x0b\x32\x1c.multicloud.v1.SkippedObject\"x\n\x0cListedObject\x12\x0c\n\x04path\x18\x01 \x01(\x0c\x12\x12\n\nsize_bytes\x18\x02 \x01(\x04\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12\x18\n\x10modified_unix_ms\x18\x04 \x01(\x03\x12\x0c\n\x04mode\x18\x05 \x01(\r\x12\x10\n\x08\x63hecksum\x18\x06 \x01(\t\"-\n\rSkippedObject\x12\x0c\n\x04path\x18\x01 \x01(\x0c\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\xa9\x03\n\nTaskResult\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\x0e\n\x06worker\x18\x02 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\r\x12*\n\x06\x63hunks\x18\x04 \x03(\x0b\x32\x1a.multicloud.v1.SealedChunk\x12(\n\x05\x66iles\x18\x05 \x03(\x0b\x32\x19.multicloud.v1.ResultFile\x12-\n\x07skipped\x18\x06 \x03(\x0b\x32\x1c.multicloud.v1.SkippedObject\x12\x18\n\x10objects_ingested\x18\x07 \x01(\x04\x12(\n\x05steps\x18\x08 \x03(\x0b\x32\x19.multicloud.v1.StepCounts\x12\'\n\x05\x65\x64ges\x18\t \x03(\x0b\x32\x18.multicloud.v1.EdgeBytes\x12\x10\n\x08\x62ytes_in\x18\n \x01(\x04\x12\x11\n\tbytes_out\x18\x0b \x01(\x04\x12\x10\n\x08trace_id\x18\x0c \x01(\t\x12\x12\n\nquarantine\x18\r \x03(\r\x12/\n\tcut_short\x18\x0e \x03(\x0b\x32\x1c.multicloud.v1.SkippedObject\"\x80\x01\n\x0bSealedChunk\x12\n\n\x02id\x18\x01 \x01(\x0c\x12\x14\n\x0csealed_bytes\x18\x02 \x01(\x04\x12\x13\n\x0bplain_bytes\x18\x03 \x01(\x04\x12#\n\x06\x63opies\x18\x04 \x03(\x0b\x32\x13.multicloud.v1.Copy\x12\x15\n\rduplicate_tag\x18\x05 \x01(\x0c\"\xd3\x01\n\nResultFile\x12\x0c\n\x04path\x18\x01 \x01(\x0c\x12\r\n\x05\x63hunk\x18\x02 \x01(\r\x12\x14\n\x0coffset_bytes\x18\x03 \x01(\x04\x12\x12\n\nsize_bytes\x18\x04 \x01(\x04\x12\x0e\n\x06\x62lake3\x18\x05 \x01(\x0c\x12\x0f\n\x07records\x18\x06 \x01(\x04\x12\x10\n\x08\x61t_bytes\x18\x07 \x01(\x04\x12\x0e\n\x06origin\x18\x08 \x01(\x0c\x12\x13\n\x0borigin_etag\x18\t \x01(\t\x12\x18\n\x10modified_unix_ms\x18\n \x01(\x03\x12\x0c\n\x04mode\x18\x0b \x01(\r\"\xa4\x01\n\nStepCounts\x12\x0c\n\x04step\x18\x01 \x01(\t\x12\x12\n\nrecords_in\x18\x02 \x01(\x04\x12\x13\n\x0brecords_out\x18\x03 \x01(\x04\x12\x18\n\x10records_filtered\x18\x04 \x01(\x04\x12\x17\n\x0frecords_dropped\x18\x05 \x01(\x04\x12\x1b\n\x13records_quarantined\x18\x06 \x01(\x04\x12\x0f\n\x07remakes\x18\x07 \x01(\x08\"q\n\nSafeResult\x12\x0e\n\x06result\x18\x01 \x01(\t\x12*\n\x06\x63hunks\x18\x02 \x03(\x0b\x32\x1a.multicloud.v1.SealedChunk\x12\'\n\x05\x65\x64ges\x18\x03 \x03(\x0b\x32\x18.multicloud.v1.EdgeBytes\"=\n\x0cPoisonedTask\x12\x0c\n\x04task\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07objects\x18\x03 \x01(\x04\"T\n\x12\x41ppendFactsRequest\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12\"\n\x05\x66\x61\x63ts\x18\x03 \x03(\x0b\x32\x13.multicloud.v1.Fact\"6\n\x13\x41ppendFactsResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\"G\n\x10ReadFactsRequest\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x04\x12\x0e\n\x06\x66ollow\x18\x03 \x01(\x08\"H\n\x11ReadFactsResponse\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12!\n\x04\x66\x61\x63t\x18\x02 \x01(\x0b\x32\x13.multicloud.v1.Fact\"?\n\x10OpenEpochRequest\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12\x0f\n\x07steward\x18\x03 \x01(\t\"4\n\x11OpenEpochResponse\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x10\n\x08sequence\x18\x02 \x01(\x04\x32\x61\n\x0bTaskService\x12R\n\tPullTasks\x12\x1f.multicloud.v1.PullTasksRequest\x1a .multicloud.v1.PullTasksResponse(\x01\x30\x01\x32\x87\x02\n\rLedgerService\x12T\n\x0b\x41ppendFacts\x12!.multicloud.v1.AppendFactsRequest\x1a\".multicloud.v1.AppendFactsResponse\x12P\n\tReadFacts\x12\x1f.multicloud.v1.ReadFactsRequest\x1a .multicloud.v1.ReadFactsResponse0\x01\x12N\n\tOpenEpoch\x12\x1f.multicloud.v1.OpenEpochRequest\x1a .multicloud.v1.OpenEpochResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -49,43 +49,43 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TASK']._serialized_start=806
   _globals['_TASK']._serialized_end=897
   _globals['_TASKINPUT']._serialized_start=900
-  _globals['_TASKINPUT']._serialized_end=1040
-  _globals['_TASKWITHDRAWN']._serialized_start=1042
-  _globals['_TASKWITHDRAWN']._serialized_end=1071
-  _globals['_FACT']._serialized_start=1074
-  _globals['_FACT']._serialized_end=1296
-  _globals['_LISTINGPAGE']._serialized_start=1299
-  _globals['_LISTINGPAGE']._serialized_end=1449
-  _globals['_LISTEDOBJECT']._serialized_start=1451
-  _globals['_LISTEDOBJECT']._serialized_end=1553
-  _globals['_SKIPPEDOBJECT']._serialized_start=1555
-  _globals['_SKIPPEDOBJECT']._serialized_end=1600
-  _globals['_TASKRESULT']._serialized_start=1603
-  _globals['_TASKRESULT']._serialized_end=2028
-  _globals['_SEALEDCHUNK']._serialized_start=2031
-  _globals['_SEALEDCHUNK']._serialized_end=2159
-  _globals['_RESULTFILE']._serialized_start=2162
-  _globals['_RESULTFILE']._serialized_end=2373
-  _globals['_STEPCOUNTS']._serialized_start=2376
-  _globals['_STEPCOUNTS']._serialized_end=2540
-  _globals['_SAFERESULT']._serialized_start=2542
-  _globals['_SAFERESULT']._serialized_end=2655
-  _globals['_POISONEDTASK']._serialized_start=2657
-  _globals['_POISONEDTASK']._serialized_end=2718
-  _globals['_APPENDFACTSREQUEST']._serialized_start=2720
-  _globals['_APPENDFACTSREQUEST']._serialized_end=2804
-  _globals['_APPENDFACTSRESPONSE']._serialized_start=2806
-  _globals['_APPENDFACTSRESPONSE']._serialized_end=2860
-  _globals['_READFACTSREQUEST']._serialized_start=2862
-  _globals['_READFACTSREQUEST']._serialized_end=2933
-  _globals['_READFACTSRESPONSE']._serialized_start=2935
-  _globals['_READFACTSRESPONSE']._serialized_end=3007
-  _globals['_OPENEPOCHREQUEST']._serialized_start=3009
-  _globals['_OPENEPOCHREQUEST']._serialized_end=3072
-  _globals['_OPENEPOCHRESPONSE']._serialized_start=3074
-  _globals['_OPENEPOCHRESPONSE']._serialized_end=3126
-  _globals['_TASKSERVICE']._serialized_start=3128
-  _globals['_TASKSERVICE']._serialized_end=3225
-  _globals['_LEDGERSERVICE']._serialized_start=3228
-  _globals['_LEDGERSERVICE']._serialized_end=3491
+  _globals['_TASKINPUT']._serialized_end=1058
+  _globals['_TASKWITHDRAWN']._serialized_start=1060
+  _globals['_TASKWITHDRAWN']._serialized_end=1089
+  _globals['_FACT']._serialized_start=1092
+  _globals['_FACT']._serialized_end=1314
+  _globals['_LISTINGPAGE']._serialized_start=1317
+  _globals['_LISTINGPAGE']._serialized_end=1467
+  _globals['_LISTEDOBJECT']._serialized_start=1469
+  _globals['_LISTEDOBJECT']._serialized_end=1589
+  _globals['_SKIPPEDOBJECT']._serialized_start=1591
+  _globals['_SKIPPEDOBJECT']._serialized_end=1636
+  _globals['_TASKRESULT']._serialized_start=1639
+  _globals['_TASKRESULT']._serialized_end=2064
+  _globals['_SEALEDCHUNK']._serialized_start=2067
+  _globals['_SEALEDCHUNK']._serialized_end=2195
+  _globals['_RESULTFILE']._serialized_start=2198
+  _globals['_RESULTFILE']._serialized_end=2409
+  _globals['_STEPCOUNTS']._serialized_start=2412
+  _globals['_STEPCOUNTS']._serialized_end=2576
+  _globals['_SAFERESULT']._serialized_start=2578
+  _globals['_SAFERESULT']._serialized_end=2691
+  _globals['_POISONEDTASK']._serialized_start=2693
+  _globals['_POISONEDTASK']._serialized_end=2754
+  _globals['_APPENDFACTSREQUEST']._serialized_start=2756
+  _globals['_APPENDFACTSREQUEST']._serialized_end=2840
+  _globals['_APPENDFACTSRESPONSE']._serialized_start=2842
+  _globals['_APPENDFACTSRESPONSE']._serialized_end=2896
+  _globals['_READFACTSREQUEST']._serialized_start=2898
+  _globals['_READFACTSREQUEST']._serialized_end=2969
+  _globals['_READFACTSRESPONSE']._serialized_start=2971
+  _globals['_READFACTSRESPONSE']._serialized_end=3043
+  _globals['_OPENEPOCHREQUEST']._serialized_start=3045
+  _globals['_OPENEPOCHREQUEST']._serialized_end=3108
+  _globals['_OPENEPOCHRESPONSE']._serialized_start=3110
+  _globals['_OPENEPOCHRESPONSE']._serialized_end=3162
+  _globals['_TASKSERVICE']._serialized_start=3164
+  _globals['_TASKSERVICE']._serialized_end=3261
+  _globals['_LEDGERSERVICE']._serialized_start=3264
+  _globals['_LEDGERSERVICE']._serialized_end=3527
 # @@protoc_insertion_point(module_scope)

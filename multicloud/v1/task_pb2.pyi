@@ -248,12 +248,15 @@ class TaskInput(_message.Message):
     SIZE_BYTES_FIELD_NUMBER: _builtins.int
     MODIFIED_UNIX_MS_FIELD_NUMBER: _builtins.int
     MODE_FIELD_NUMBER: _builtins.int
+    CHECKSUM_FIELD_NUMBER: _builtins.int
     path: _builtins.bytes
     etag: _builtins.str
     size_bytes: _builtins.int
     """Of the whole object."""
     modified_unix_ms: _builtins.int
     mode: _builtins.int
+    checksum: _builtins.str
+    """Of the whole object, as ListedObject has it."""
     @_builtins.property
     def range(self) -> _common_pb2.ByteRange: ...
     def __init__(
@@ -265,10 +268,11 @@ class TaskInput(_message.Message):
         size_bytes: _builtins.int = ...,
         modified_unix_ms: _builtins.int = ...,
         mode: _builtins.int = ...,
+        checksum: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["range", b"range"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "mode", b"mode", "modified_unix_ms", b"modified_unix_ms", "path", b"path", "range", b"range", "size_bytes", b"size_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checksum", b"checksum", "etag", b"etag", "mode", b"mode", "modified_unix_ms", b"modified_unix_ms", "path", b"path", "range", b"range", "size_bytes", b"size_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -380,12 +384,15 @@ class ListedObject(_message.Message):
     ETAG_FIELD_NUMBER: _builtins.int
     MODIFIED_UNIX_MS_FIELD_NUMBER: _builtins.int
     MODE_FIELD_NUMBER: _builtins.int
+    CHECKSUM_FIELD_NUMBER: _builtins.int
     path: _builtins.bytes
     """As the source's bytes are; most are UTF-8."""
     size_bytes: _builtins.int
     etag: _builtins.str
     modified_unix_ms: _builtins.int
     mode: _builtins.int
+    checksum: _builtins.str
+    """What the cloud says of all its bytes: "md5:hex", or empty."""
     def __init__(
         self,
         *,
@@ -394,10 +401,11 @@ class ListedObject(_message.Message):
         etag: _builtins.str = ...,
         modified_unix_ms: _builtins.int = ...,
         mode: _builtins.int = ...,
+        checksum: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "mode", b"mode", "modified_unix_ms", b"modified_unix_ms", "path", b"path", "size_bytes", b"size_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checksum", b"checksum", "etag", b"etag", "mode", b"mode", "modified_unix_ms", b"modified_unix_ms", "path", b"path", "size_bytes", b"size_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -5,14 +5,17 @@ listed is read as it was listed, or not at all: an object that changed, vanished
 is named, never mixed.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
+from coordinator.types import Domain
+from multicloud.errors import McError
 from multicloud.v1 import common_pb2, records_pb2, task_pb2
 
 # Why an object is skipped: words that people and scripts see.
 CHANGED, GONE, UNREADABLE, SPECIAL = "changed", "gone", "unreadable", "special file"
+NAME = "no path"  # A key that is no path inside of a folder: "a//b", "../x".
 LINK = "link"  # To a folder, out of the source, to nothing, or in a circle.
 
 
@@ -61,6 +64,14 @@ class ReadsSeveral(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Who can read a source that nodes read by themselves, and where it is."""
+
+    unable: Mapping[str, McError] = field(default_factory=dict)  # Nodes, and what each lacks.
+    place: Domain | None = None  # Its cloud and region; None: no cloud charges for leaving it.
+
+
 class Sources(Protocol):
     """Opens a job's source on this node."""
 
@@ -74,7 +85,13 @@ class Sources(Protocol):
         ...
 
     def nearness(self, job: str, uri: str, node: str) -> float:
-        """What reading it costs that node, by whatever measure; least first."""
+        """What reading it costs that node, by whatever measure; least first. Infinite: it is not
+        to read it, because it cannot, or because others read it for fewer dollars.
+        """
+        ...
+
+    def reach(self, uri: str) -> Reach:
+        """What is known of that by now; nothing before it was opened."""
         ...
 
 

@@ -10,6 +10,7 @@ from identity.store import NodeIdentity
 from multicloud.errors import McError
 from multicloud.regions import Regions
 from multicloud.v1 import job_pb2
+from nodeagent.clouds.contract import Clouds
 from nodeagent.config.live import LiveConfig
 from nodeagent.core.chunk.keys import ClusterKey
 from nodeagent.council.making import NodeCouncil
@@ -47,6 +48,7 @@ class JobParts:
     manifests: Manifests | None = None
     safety: Safety | None = None
     settings: StewardSettings = field(default_factory=StewardSettings)
+    clouds: Clouds | None = None
 
 
 class Surroundings(Protocol):
@@ -97,7 +99,14 @@ class NodeJobs:
         upkeep.also_named_by(self.datasets.roots)
         upkeep.also_knows_keys_of(self.datasets.keyring)
         self.keyring = self.datasets.keyring
-        here = sources_part(self.world, node.data.ground.links, council, lambda: node.live.current)
+        here = sources_part(
+            self.world,
+            node.data.ground.links,
+            council,
+            lambda: node.live.current,
+            parts.clouds,
+            node.regions,
+        )
         sources = parts.sources or here.sources
         sealed = DeliveredManifests(self.keyring, node.deliverer, self.world, node.folder.path)
         self._pool = Pool(limits_of(node.live.current.process))
@@ -152,7 +161,7 @@ class NodeJobs:
                 self.keyring,
                 lambda text: self._pool.check(text, "pipeline", node.live.current.process.calls),
             ),
-            Estimating(self.world, sources, node.deliverer.brain, prices_date),
+            Estimating(self.world, sources, node.deliverer.brain, prices_date, node.regions),
             lambda to, asked, call: _asked(node, to, asked, call),
             JobChunks(node.data.ground, store, self.keyring).plain,
         )

@@ -42,4 +42,5 @@ def _input(part: Part, listed: task_pb2.ListedObject) -> task_pb2.TaskInput:
         size_bytes=listed.size_bytes,
         modified_unix_ms=listed.modified_unix_ms,
         mode=listed.mode,
+        checksum=listed.checksum,
     )

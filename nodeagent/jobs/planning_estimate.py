@@ -7,6 +7,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 
 from coordinator.electorate import Ask
 from coordinator.placement import Election
@@ -16,10 +17,11 @@ from coordinator.survival import policy_survival
 from coordinator.types import Domain
 from multicloud.errors import McError, Retry
 from multicloud.v1 import common_pb2, job_pb2
-from nodeagent.jobs.contract import Sources
+from nodeagent.jobs.contract import Reach, Sources
 from nodeagent.jobs.facts import tasks_of
 from nodeagent.jobs.plane_world import JobWorld
 from nodeagent.jobs.planning import CHUNK_BYTES_DEFAULT, cut_of
+from nodeagent.jobs.sources.nearest import Distances, usd_per_gb
 from nodeagent.jobs.steward_listing import Listing
 from nodeagent.rpc.admin.placing import survival_message
 from nodeagent.rpc.policies import policy_of
@@ -48,6 +50,7 @@ class Estimating:
     sources: Sources
     brain: Brain
     prices_date: str
+    distances: Distances
 
     async def plan(
         self, job: str, spec: job_pb2.JobSpec, counted: job_pb2.CountedSource
@@ -62,7 +65,9 @@ class Estimating:
         readers = self._readers(job, spec)
         size = listed.bytes // max(1, listed.tasks) or spec.chunk_size_bytes or 1
         elections = await asyncio.to_thread(self._elections, policy, readers, sample, size)
-        edges, cost = self._cost(elections, listed.bytes)
+        reach = self.sources.reach(spec.source)
+        leaving = self._leaving(reach.place, readers) if reach.place else ()
+        edges, cost = self._cost(elections, listed.bytes, leaving)
         per_s = spec.bandwidth_bytes_per_s_max
         return job_pb2.PlanJobResponse(
             objects=listed.objects,
@@ -74,6 +79,7 @@ class Estimating:
             readers=[self.world.name_of(node) for node in readers],
             targets=_targets(elections, listed.bytes),
             listing_complete=listed.complete,
+            unable=self._unable(reach),
         )
 
     async def _listed(self, job: str, spec: job_pb2.JobSpec) -> tuple[_Listed, list[str]]:
@@ -103,10 +109,23 @@ class Estimating:
     def _readers(self, job: str, spec: job_pb2.JobSpec) -> list[str]:
         """Nodes that are there, the nearest to the source first."""
         live = [node for node in self.world.view().members if self.world.is_there(node)]
-        return sorted(live, key=lambda n: (self._nearness(job, spec.source, n), n))
+        near = {node: self.sources.nearness(job, spec.source, node) for node in live}
+        return sorted((n for n in live if near[n] < inf), key=lambda n: (near[n], n))
 
-    def _nearness(self, job: str, uri: str, node: str) -> float:
-        return self.sources.nearness(job, uri, node)
+    def _unable(self, reach: Reach) -> list[job_pb2.UnableReader]:
+        return [
+            job_pb2.UnableReader(
+                node=self.world.name_of(node), reason=error.reason, message=error.message
+            )
+            for node, error in sorted(reach.unable.items())
+        ]
+
+    def _leaving(self, place: Domain, readers: Sequence[str]) -> list[tuple[str, str, float]]:
+        """What the source's own cloud asks for a byte, for each that reads it."""
+        domains = [self.world.domain_of(node) or Domain("", "") for node in readers]
+        return [
+            (place.cloud, one.cloud, usd_per_gb(place, one, self.distances) / GB) for one in domains
+        ]
 
     def _elections(
         self, policy: Policy, readers: Sequence[str], sample: Sequence[str], size: int
@@ -119,9 +138,15 @@ class Estimating:
         return found
 
     def _cost(
-        self, elections: Sequence[Election], size_bytes: int
+        self,
+        elections: Sequence[Election],
+        size_bytes: int,
+        leaving: Sequence[tuple[str, str, float]],
     ) -> tuple[list[job_pb2.EdgeBytes], float]:
         sums: dict[tuple[str, str], list[float]] = defaultdict(lambda: [0.0, 0.0])
+        for from_cloud, to_cloud, usd_per_byte in leaving:
+            sums[from_cloud, to_cloud][0] += size_bytes / len(leaving)
+            sums[from_cloud, to_cloud][1] += size_bytes / len(leaving) * usd_per_byte
         share = size_bytes / max(1, len(elections))
         for election in elections:
             for edge in election.tree:

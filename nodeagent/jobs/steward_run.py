@@ -3,7 +3,7 @@ of them, and ends the job. One run is one epoch; whoever is superseded stops at 
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -356,6 +356,7 @@ class StewardRun:
         found = [f"its ledger cannot be written: {why}" for why in self._ledger_troubles()]
         if self.ready:
             found += self.steward.waits(self.means.world.clock_s())
+            found += self._unable()
             unsafe = list(self.figures.unsafe.values())
             if unsafe:
                 found.append(f"{len(unsafe)} tasks cannot be made safe yet: {unsafe[-1]}")
@@ -364,6 +365,13 @@ class StewardRun:
         if self.means.ending.trouble.get(self.header.id):
             found.append(self.means.ending.trouble[self.header.id])
         return found
+
+    def _unable(self) -> Iterator[str]:
+        """Who cannot read the source, while nobody does."""
+        if self.source_is_done or any(self.steward.running().values()):
+            return
+        for node, error in self.means.sources.reach(self.header.spec.source).unable.items():
+            yield f"{self.means.world.name_of(node)} cannot read the source: {error.message}"
 
     def _ledger_troubles(self) -> list[str]:
         return [why for why in (self.writing.trouble or self.learning.trouble,) if why]

@@ -13,7 +13,7 @@ from coordinator.jobs.facts import Result
 from coordinator.jobs.settings import StewardSettings
 from multicloud.errors import McError
 from multicloud.v1 import common_pb2, job_pb2, records_pb2, task_pb2
-from nodeagent.jobs.contract import Pull, Results, Written
+from nodeagent.jobs.contract import Pull, Reach, Results, Written
 from nodeagent.jobs.facts import result_fact, safe_fact, sealed_chunk
 from nodeagent.jobs.header import Header, new_id, request_digest
 from nodeagent.jobs.keepers import Keepers
@@ -43,6 +43,9 @@ class MemorySource:
 
     def nearness(self, job: str, uri: str, node: str) -> float:
         return 0.0
+
+    def reach(self, uri: str) -> Reach:
+        return Reach()
 
     async def page(self, cursor: str, objects_max: int) -> task_pb2.ListingPage:
         if self.away:

@@ -100,7 +100,7 @@ def test_names_of_sources_are_read_as_they_are_written() -> None:
         assert (name.host, name.path) == ("host", path)
         assert parse(name.uri) == name
     for uri, reason in {
-        "s3://bucket/x": "UNSUPPORTED",
+        "ftp://bucket/x": "UNSUPPORTED",
         "data": "UNSUPPORTED",
         "node://name": "BAD_REQUEST",
         "node:///x": "BAD_REQUEST",

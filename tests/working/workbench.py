@@ -17,7 +17,7 @@ from nodeagent.core.chunk.keys import DatasetKey
 from nodeagent.core.delivery_words import Patience
 from nodeagent.core.pipeline.cut import cut, rule_for
 from nodeagent.core.pipeline.model import Pipeline
-from nodeagent.jobs.contract import CHANGED, Found, SkippedObject
+from nodeagent.jobs.contract import CHANGED, Found, Reach, SkippedObject
 from nodeagent.jobs.facts import path_bytes
 from nodeagent.jobs.working.pull import Requests
 from nodeagent.jobs.working.room import Room
@@ -83,6 +83,9 @@ class Memory:
 
     def nearness(self, job: str, uri: str, node: str) -> float:
         return 0.0
+
+    def reach(self, uri: str) -> Reach:
+        return Reach()
 
     async def page(self, cursor: str, objects_max: int) -> task_pb2.ListingPage:
         raise AssertionError("a worker lists nothing")

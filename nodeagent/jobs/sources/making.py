@@ -4,11 +4,15 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from nodeagent.clouds.contract import Clouds
 from nodeagent.config.model import Config
 from nodeagent.council.contract import Council
+from nodeagent.jobs.sources.direct import DirectSources
+from nodeagent.jobs.sources.nearest import Distances
 from nodeagent.jobs.sources.opening import NodeSources
 from nodeagent.jobs.sources.own import OwnSources
 from nodeagent.jobs.sources.owners import Owners
+from nodeagent.jobs.sources.readers import Readers
 from nodeagent.jobs.sources.service import SourceService
 from nodeagent.jobs.sources.streams import Laptops
 from nodeagent.jobs.sources.world import World
@@ -27,15 +31,23 @@ class SourcesPart:
 
 
 def sources_part(
-    world: World, links: Links, council: Council, config: Callable[[], Config]
+    world: World,
+    links: Links,
+    council: Council,
+    config: Callable[[], Config],
+    clouds: Clouds | None,
+    distances: Distances,
 ) -> SourcesPart:
     own = config().node
+    direct = DirectSources(own.name, clouds, None)
     made = OwnSources(
         own.name,
         lambda host: host in (own.id, own.name),
         lambda: config().source.roots,
         Laptops(),
         ThreadPoolExecutor(config().source.reads_at_once_max, "source"),
+        direct,
     )
+    readers = Readers(world, links, direct, distances)
     service = SourceService(made, Owners(council).may_serve, lambda: config().limits.stream_stall_s)
-    return SourcesPart(NodeSources(world, links, made), service)
+    return SourcesPart(NodeSources(world, links, made, readers), service)

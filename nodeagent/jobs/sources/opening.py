@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from coordinator.types import Domain
 from multicloud.errors import McError
 from multicloud.v1 import source_pb2
-from nodeagent.jobs.contract import Source
+from nodeagent.jobs.contract import Reach, Source
+from nodeagent.jobs.sources.elsewhere import DirectSource
 from nodeagent.jobs.sources.own import OwnSources
+from nodeagent.jobs.sources.readers import Readers
 from nodeagent.jobs.sources.relayed import LaptopSource
 from nodeagent.jobs.sources.remote import RemoteSource
-from nodeagent.jobs.sources.uris import LAPTOP, parse
+from nodeagent.jobs.sources.uris import DIRECT, LAPTOP, parse
 from nodeagent.jobs.sources.world import World
 from nodeagent.wire.ground import Links
 
@@ -23,6 +25,7 @@ class NodeSources:
     world: World
     links: Links
     own: OwnSources
+    readers: Readers
 
     async def open(
         self, job: str, uri: str, include: Sequence[str] = (), exclude: Sequence[str] = ()
@@ -34,6 +37,8 @@ class NodeSources:
         ref = source_pb2.SourceRef(job=job, source=uri, include=include, exclude=exclude)
         if name.kind == LAPTOP:
             return LaptopSource(self.world, self.links, self.own, ref)
+        if name.kind in DIRECT:
+            return DirectSource(self.readers, ref)
         if self.own.has(ref):
             return await self.own.open(ref)
         remote = RemoteSource(self.world, self.links, self._node(name.host), ref)
@@ -41,13 +46,20 @@ class NodeSources:
         return remote
 
     def nearness(self, job: str, uri: str, node: str) -> float:
-        """From HERE to FAR; what is not known is far."""
+        """From HERE to FAR, what is not known is far; of a bucket in milliseconds."""
         name = parse(uri)
+        if name.kind in DIRECT:
+            return self.readers.cost(uri, node)
         if name.kind == LAPTOP:
             # A node that somebody relays for has no stream of its own.
             return FAR if self.own.laptops.relays_for(job, node) else HERE
         host = self._node(name.host)
         return HERE if host == node else _apart(self._domain(host), self._domain(node))
+
+    def reach(self, uri: str) -> Reach:
+        if parse(uri).kind not in DIRECT:
+            return Reach()
+        return self.readers.reach(uri)
 
     def _domain(self, node: str) -> Domain | None:
         member = self.world.view().members.get(node)
@@ -65,6 +77,7 @@ class NodeSources:
         return found[0]
 
     async def close(self) -> None:
+        await self.readers.close()
         await self.own.close()
 
 

@@ -11,12 +11,13 @@ from pathlib import Path
 
 from multicloud.errors import McError
 from multicloud.v1 import source_pb2, task_pb2
-from nodeagent.jobs.contract import Found
+from nodeagent.jobs.contract import Found, Source
+from nodeagent.jobs.sources.direct import DirectSources
 from nodeagent.jobs.sources.files import FileSource
 from nodeagent.jobs.sources.parts import in_parts
 from nodeagent.jobs.sources.streams import Laptops
 from nodeagent.jobs.sources.together import check
-from nodeagent.jobs.sources.uris import LAPTOP, SourceName, parse
+from nodeagent.jobs.sources.uris import DIRECT, LAPTOP, SourceName, parse
 
 OPEN_MAX = 64  # Listings of others that go on; the one unused for longest begins anew.
 
@@ -54,6 +55,7 @@ class OwnSources:
     roots: Callable[[], Sequence[Path]]
     laptops: Laptops
     threads: ThreadPoolExecutor
+    direct: DirectSources
     _open: OrderedDict[bytes, FileSource] = field(default_factory=OrderedDict)
 
     def has(self, ref: source_pb2.SourceRef) -> bool:
@@ -76,6 +78,11 @@ class OwnSources:
             said = f"{ref.source} is not on the node {self.node}"
             raise McError("NOT_FOUND", said)
         return await self._folder(name, ref)
+
+    async def listed(self, ref: source_pb2.SourceRef) -> Source:
+        """To give pages of it to others, of what they cannot list themselves."""
+        direct = parse(ref.source).kind in DIRECT
+        return await (self.direct.open(ref) if direct else self.kept(ref))
 
     async def kept(self, ref: source_pb2.SourceRef) -> "FileSource | StreamSource":
         """For other nodes, which come again: a listing goes on where it stood."""

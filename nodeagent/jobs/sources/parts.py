@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from multicloud.errors import REASONS, McError
-from nodeagent.jobs.contract import CHANGED, GONE, LINK, SPECIAL, UNREADABLE, SkippedObject
+from nodeagent.jobs.contract import CHANGED, GONE, LINK, NAME, SPECIAL, UNREADABLE, SkippedObject
 
 PART_BYTES = 4 << 20  # What one node asks another, or a laptop, for at once.
 PARTS_AT_ONCE = 4
 PIECE_BYTES = 1 << 20  # Of one message, and what a worker reads at once.
 
-SKIPPED = frozenset({CHANGED, GONE, LINK, SPECIAL, UNREADABLE})
+SKIPPED = frozenset({CHANGED, GONE, LINK, NAME, SPECIAL, UNREADABLE})
 # Whoever would have read it is gone, not what was to be read.
 OUT_OF_REACH = frozenset(
     {"UNREACHABLE", "DRAINING", "DEADLINE", "STALLED", "CANCELLED", "REMOVED", "NODE_UNKNOWN"}

@@ -11,7 +11,7 @@ from nodeagent.jobs.sources.own import OwnSources
 from nodeagent.jobs.sources.parts import PART_BYTES, PIECE_BYTES
 from nodeagent.jobs.sources.streams import LaptopStream
 from nodeagent.jobs.sources.together import put_parts
-from nodeagent.jobs.sources.uris import LAPTOP, parse
+from nodeagent.jobs.sources.uris import DIRECT, LAPTOP, parse
 from nodeagent.rpc.call import Call, Caller
 
 SILENT_S = 10.0  # A laptop says every half a second that it is there.
@@ -69,6 +69,8 @@ class SourceService:
         self, request: source_pb2.FindSourceRequest, call: Call
     ) -> source_pb2.FindSourceResponse:
         ref = request.source
+        if parse(ref.source).kind in DIRECT:
+            return await self.own.direct.found(ref)
         asking = call.caller.holder.identity.name
         return source_pb2.FindSourceResponse(
             here=self.own.has(ref), relays_for_you=self.own.laptops.relays_for(ref.job, asking)
@@ -77,7 +79,7 @@ class SourceService:
     async def list_source(
         self, request: source_pb2.ListSourceRequest, call: Call
     ) -> source_pb2.ListSourceResponse:
-        source = await self.own.kept(request.source)
+        source = await self.own.listed(request.source)
         page = await source.page(request.cursor, request.objects_max)
         return source_pb2.ListSourceResponse(page=page)
 
@@ -88,6 +90,8 @@ class SourceService:
         if wanted.size_bytes > PART_BYTES:
             said = f"{wanted.size_bytes} bytes were asked for at once; {PART_BYTES} may be"
             raise McError("BAD_REQUEST", said)
+        if parse(request.source.source).kind in DIRECT:
+            raise McError("BAD_REQUEST", f"{request.source.source} is read by every node itself")
         source = await self.own.kept(request.source)
         asked = task_pb2.TaskInput(path=request.path, etag=request.etag)
         async with self._served:

@@ -21,8 +21,8 @@ SUBMIT = ("submit", NODE, "--name", "corpus")
     [
         (("submit",), 2, "a source is missing"),
         (("submit", NODE), 2, "name is missing"),
-        (("submit", "s3://b/p", "--name", "c"), 1, "multicloud[clouds]"),
-        (("plan", "https://h/p"), 1, "later release"),
+        (("submit", "s3:///p", "--name", "c"), 2, "s3://BUCKET/prefix/"),
+        (("plan", "https://me:word@h/p"), 2, "without a user"),
         (("submit", "odd://b/p", "--name", "c"), 2, "no source"),
         (("submit", "file://laptop/p", "--name", "c"), 2, "without file://"),
         (("submit", "HERE/nothing", "--name", "c"), 5, "cannot be read"),
