@@ -349,7 +349,12 @@ class Node:
     def works(self) -> list[Coroutine[Any, Any, None]]:
         """What goes on in the main loop until it is cancelled."""
         parts = (self.greeter, self.upkeep, self.council, self.jobs)
-        return [self.follow(), self.tell_volumes(), *(part.run() for part in parts)]
+        return [
+            self.follow(),
+            self.tell_volumes(),
+            self.data.store.run(),
+            *(p.run() for p in parts),
+        ]
 
     async def close(self) -> None:
         """No further word to others."""

@@ -361,6 +361,8 @@ class VolumeFacts(_message.Message):
     BYTES_USED_FIELD_NUMBER: _builtins.int
     BYTES_FREE_FIELD_NUMBER: _builtins.int
     SCRUB_AGE_S_FIELD_NUMBER: _builtins.int
+    BUCKET_FIELD_NUMBER: _builtins.int
+    BYTES_TOTAL_FIELD_NUMBER: _builtins.int
     uuid: _builtins.str
     state: Global___VolumeState.ValueType
     chunks: _builtins.int
@@ -368,6 +370,11 @@ class VolumeFacts(_message.Message):
     bytes_free: _builtins.int
     scrub_age_s: _builtins.int
     """Age of the oldest check of a chunk; -1 before the first."""
+    bytes_total: _builtins.int
+    @_builtins.property
+    def bucket(self) -> Global___BucketFacts:
+        """Not set: it is a disk of the node."""
+
     def __init__(
         self,
         *,
@@ -377,14 +384,46 @@ class VolumeFacts(_message.Message):
         bytes_used: _builtins.int = ...,
         bytes_free: _builtins.int = ...,
         scrub_age_s: _builtins.int = ...,
+        bucket: Global___BucketFacts | None = ...,
+        bytes_total: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["bucket", b"bucket"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes_free", b"bytes_free", "bytes_used", b"bytes_used", "chunks", b"chunks", "scrub_age_s", b"scrub_age_s", "state", b"state", "uuid", b"uuid"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bucket", b"bucket", "bytes_free", b"bytes_free", "bytes_total", b"bytes_total", "bytes_used", b"bytes_used", "chunks", b"chunks", "scrub_age_s", b"scrub_age_s", "state", b"state", "uuid", b"uuid"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___VolumeFacts: _TypeAlias = VolumeFacts  # noqa: Y015
+
+@_typing.final
+class BucketFacts(_message.Message):
+    """BucketFacts says where a volume in a bucket stands: its copies fail with the
+    bucket, and not with the node that serves it.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    URI_FIELD_NUMBER: _builtins.int
+    CLOUD_FIELD_NUMBER: _builtins.int
+    REGION_FIELD_NUMBER: _builtins.int
+    uri: _builtins.str
+    """"s3://name/prefix" """
+    cloud: _builtins.str
+    region: _builtins.str
+    def __init__(
+        self,
+        *,
+        uri: _builtins.str = ...,
+        cloud: _builtins.str = ...,
+        region: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cloud", b"cloud", "region", b"region", "uri", b"uri"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BucketFacts: _TypeAlias = BucketFacts  # noqa: Y015
 
 @_typing.final
 class Node(_message.Message):

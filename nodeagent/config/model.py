@@ -27,6 +27,8 @@ NODE_ID = r"^[0-9a-f]{16}$"
 ZONE = r"^([a-z0-9][a-z0-9._-]{0,62})?$"
 HTTP = rf"^$|{LISTEN}"
 ENDPOINT = r"^(https?://.+)?$"
+OPTIONAL_NODE_ID = r"^([0-9a-f]{16})?$"
+BUCKET = r"^((s3|gs)://[a-z0-9][a-z0-9._-]{1,253}|az://[a-z0-9]{3,24}/[a-z0-9][a-z0-9-]{1,62})(/[A-Za-z0-9._=-]+)*/?$"
 
 # What a pattern asks for, in words.
 WORDS = {
@@ -36,6 +38,8 @@ WORDS = {
     NODE_ID: "16 hex digits in lower case",
     ZONE: "empty, or a name of at most 63 lower-case letters, digits, '.', '_', '-'",
     HTTP: "host:port, such as 127.0.0.1:7480, or empty",
+    OPTIONAL_NODE_ID: "empty, or 16 hex digits in lower case",
+    BUCKET: "s3://BUCKET/prefix, gs://BUCKET/prefix or az://ACCOUNT/CONTAINER/prefix",
     ENDPOINT: "http://host:port or https://host:port, or empty",
 }
 
@@ -195,6 +199,17 @@ class Volume(Section):
     dir: AbsolutePath = required("The folder that is the volume. An empty one becomes a new volume, a wrong or missing disk is refused. Under systemd name it in ReadWritePaths= of a drop-in too.", "/mnt/disk1/multicloud")
 
 
+class BucketVolume(Section):
+    """A volume in a bucket, beside the disks: it holds the copies that jobs want with --bucket-copy."""
+
+    uri: str = required("Where in which bucket it is. One node serves a place, and no second one.", "s3://corpus-copies/prod", pattern=BUCKET)
+    endpoint: str = option("", "The name of the bucket's endpoint in [clouds.endpoints]; empty: the cloud itself.", examples=["minio"], pattern=ZONE)
+    quota_bytes: int = option(1 << 40, "Chunks take so much room there at most.", examples=[1 << 40], ge=1 << 20, le=1 << 60)
+    adopt_from: str = option("", "The id of a node that is gone for good and served it until now: it is taken over from that one.", examples=["0123456789abcdef"], pattern=OPTIONAL_NODE_ID)
+    cloud: str = option("", "The bucket's cloud, as [node] names clouds. Empty: that of s3, gs or az; with an endpoint the node's.", examples=["aws"], pattern=ZONE)
+    region: str = option("", "The bucket's region. Empty: as the cloud says, else the node's.", examples=["us-east-1"], pattern=ZONE)
+
+
 class Store(Section):
     """How chunks are kept on the volumes."""
 
@@ -299,6 +314,7 @@ class Config(Section):
     council: Council = Field(default_factory=Council)
     limits: Limits = Field(default_factory=Limits)
     volume: list[Volume] = option([], "Where chunks are kept; empty: in the folder `chunks` of node.state_dir.", max_length=64)
+    bucket: list[BucketVolume] = option([], "Volumes in buckets. Their copies fail with the bucket, and not with the node that serves it.", max_length=16)
     store: Store = Field(default_factory=Store)
     process: Process = Field(default_factory=Process)
     source: Source = Field(default_factory=Source)
@@ -315,4 +331,6 @@ class Config(Section):
         unless(len(networks) == len(set(networks)), "advertise", "names a network twice: one entry for each network")
         folders = [entry.dir for entry in self.volume]
         unless(len(folders) == len(set(folders)), "volume", "names a folder twice: one entry for each volume")
+        buckets = [(entry.uri.rstrip("/"), entry.endpoint) for entry in self.bucket]
+        unless(len(buckets) == len(set(buckets)), "bucket", "names a place twice: one entry for each")
         return self

@@ -22,7 +22,7 @@ class Option:
     entry: type[Section] | None  # What a list or a dict of tables holds.
     required: bool
     default: Any
-    example: str
+    example: object
     why: str
     limits: str
     choices: tuple[str, ...]
@@ -63,7 +63,7 @@ def _option(key: str, info: FieldInfo) -> Option:
         entry=entry,
         required=info.is_required(),
         default=None if info.is_required() else info.get_default(call_default_factory=True),
-        example=str(examples[0]),
+        example=examples[0],
         why=info.description or "",
         limits=limits_of(key, kind, info, choices),
         choices=choices,

@@ -11,7 +11,10 @@ from pathlib import Path
 
 from multicloud.errors import McError
 from multicloud.files import write_secret
-from nodeagent.config.model import Config
+from nodeagent.clouds.contract import Clouds
+from nodeagent.config.model import BucketVolume, Config
+from nodeagent.store.bucket.late import LateStore
+from nodeagent.store.bucket.making import bucket_volume
 from nodeagent.store.contract import Store
 from nodeagent.store.failed import FailedStore
 from nodeagent.store.local.store import LocalOptions, LocalStore
@@ -33,9 +36,13 @@ async def open_volumes(
     state: Path,
     *,
     observer: StoreObserver | None = None,
+    clouds: Clouds | None = None,
     clock: Callable[[], float] = time.time,
 ) -> Volumes:
-    """`state` is the node's state folder: its `volumes.json` says which volume was seen where."""
+    """`state` is the node's state folder: its `volumes.json` says which volume was seen where.
+
+    Disks are open when this returns; buckets are opened by the volumes' `run`.
+    """
     known = await asyncio.to_thread(_load, state / KNOWN)
     options = LocalOptions(
         write=config.store.write,
@@ -70,7 +77,28 @@ async def open_volumes(
         raise faults[0]
     if seen != known:
         await asyncio.to_thread(_save, state / KNOWN, seen)
-    return Volumes(stores)
+    return Volumes(stores, _buckets(config, state, clouds, seen, clock))
+
+
+def _buckets(
+    config: Config,
+    state: Path,
+    clouds: Clouds | None,
+    seen: dict[str, str],
+    clock: Callable[[], float],
+) -> list[LateStore]:
+    def one(entry: BucketVolume) -> LateStore:
+        where = f"{entry.uri.rstrip('/')} {entry.endpoint}".strip()
+
+        def opened(uuid: str) -> None:
+            if seen.get(where) != uuid:
+                seen[where] = uuid
+                _save(state / KNOWN, seen)
+
+        known = seen.get(where, "")
+        return bucket_volume(config, entry, state, clouds, known=known, opened=opened, clock=clock)
+
+    return [one(entry) for entry in config.bucket]
 
 
 async def _close(stores: list[Store]) -> None:

@@ -1,14 +1,17 @@
 """All volumes of a node as one store: a chunk goes where most room is and is found where it lies.
 
-A volume that fails is passed over; what the others have is served.
+A volume that fails is passed over; what the others have is served. What is put here goes to disks:
+a bucket is a place of its own, and takes only what is put into it by its name.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from heapq import heapify, heappop, heappush
 from typing import TypeVar
 
 from multicloud.errors import McError
 from nodeagent.core.chunk.envelope import Bytes, Envelope
+from nodeagent.store.bucket.late import LateStore
 from nodeagent.store.contract import (
     FRESH_S,
     Committed,
@@ -26,15 +29,18 @@ from nodeagent.store.contract import (
 )
 
 T = TypeVar("T")
+DISK = "disk"  # In place of a volume's name: any of the disks.
 # What another volume of this node may do better.
 _ELSEWHERE = ("NOT_FOUND", "DAMAGE", "VOLUME_FAILED", "VOLUME_READ_ONLY", "NO_ROOM")
 
 
 class Volumes:
-    def __init__(self, stores: Sequence[Store]) -> None:
-        assert stores, "a node has at least one volume"
-        assert len({store.volume for store in stores}) == len(stores)
-        self._stores = tuple(stores)
+    def __init__(self, disks: Sequence[Store], buckets: Sequence[LateStore] = ()) -> None:
+        assert disks, "a node has at least one disk"
+        assert len({store.volume for store in disks}) == len(disks)
+        self._stores: tuple[Store, ...] = (*disks, *buckets)
+        self.buckets = tuple(buckets)
+        self.disks = Volumes(disks) if buckets else self
 
     @property
     def stores(self) -> tuple[Store, ...]:
@@ -45,15 +51,27 @@ class Volumes:
         return {store.volume: store.health() for store in self._stores}
 
     def health(self) -> Health:
-        """All together: as good as the best; only what is free on healthy ones counts as free."""
-        return _sum(self.healths())
+        """All disks: as good as the best; only what is free on healthy ones counts as free."""
+        return _sum(self.disks.healths())
+
+    def named(self, volume: str) -> "Store | Volumes":
+        """That volume, all disks (`DISK`), or all there is (""). NOT_FOUND when it is not here."""
+        if volume in ("", DISK):
+            return self.disks if volume else self
+        for store in self._stores:
+            if store.volume == volume:
+                return store
+        said = f"volume {volume} is not of this node"
+        raise McError("NOT_FOUND", said, next="another node may serve it by now")
 
     def on_damage(self, callback: Damaged) -> None:
         for store in self._stores:
             store.on_damage(callback)
 
     async def put(self, file_bytes_max: int, chunk_id: bytes = b"") -> Put:
-        """On the healthy volume with most room; on the next one when it refuses after all."""
+        """On the healthy disk with most room; on the next one when it refuses after all."""
+        if self.disks is not self:
+            return await self.disks.put(file_bytes_max, chunk_id)
         healths = self.healths()
 
         def rank(store: Store) -> tuple[bool, int]:
@@ -127,6 +145,12 @@ class Volumes:
 
     async def discard(self, name: str) -> None:
         await self._holders(b"", lambda store: store.discard(name))
+
+    async def run(self) -> None:
+        """What buckets need beside what they are asked, until it is cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for bucket in self.buckets:
+                group.create_task(bucket.run())
 
     async def close(self) -> None:
         for store in self._stores:

@@ -4,10 +4,11 @@ node says of its volumes.
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from multicloud.v1 import common_pb2
 from nodeagent.rpc.peers import Peers
+from nodeagent.store.bucket.late import LateStore
 from nodeagent.store.contract import Health, VolumeState
 from nodeagent.store.volumes import Volumes
 from nodeagent.wire.budget import Budget
@@ -45,7 +46,7 @@ class DataPlane:
         self.ground = Ground(node, links, self.budget, limits, watcher, cloud_of)
         self.client = ChunkClient(links)
         self.service = ChunkService(self.ground, store)
-        self._room = _room(store.healths())
+        self._room = _room(store.disks.healths())
 
     def room(self) -> tuple[int, int]:
         """Bytes in all, and those that chunks may still take, on volumes that take some.
@@ -60,8 +61,8 @@ class DataPlane:
         told_s = 0.0
         while True:
             healths = self.store.healths()
-            self._room = _room(healths)
-            facts = volume_facts(healths, time.time())
+            self._room = _room(self.store.disks.healths())
+            facts = volume_facts(healths, time.time(), self.store.buckets)
             now_s = time.monotonic()
             urgent = _states(facts) != _states(told)
             if urgent or (facts != told and now_s - told_s >= FIGURES_EVERY_S):
@@ -70,8 +71,10 @@ class DataPlane:
             await asyncio.sleep(LOOK_EVERY_S)
 
 
-def volume_facts(healths: Mapping[str, Health], now_unix_s: float) -> list[common_pb2.VolumeFacts]:
-    return [
+def volume_facts(
+    healths: Mapping[str, Health], now_unix_s: float, buckets: Sequence[LateStore] = ()
+) -> list[common_pb2.VolumeFacts]:
+    told = [
         common_pb2.VolumeFacts(
             uuid=uuid,
             state=_STATES[health.state],
@@ -79,9 +82,16 @@ def volume_facts(healths: Mapping[str, Health], now_unix_s: float) -> list[commo
             bytes_used=health.bytes_used,
             bytes_free=health.bytes_free,
             scrub_age_s=_age_s(health.oldest_check_unix_s, now_unix_s),
+            bytes_total=health.bytes_total,
         )
         for uuid, health in sorted(healths.items())
     ]
+    by_uuid = {fact.uuid: fact for fact in told}
+    for bucket in buckets:
+        fact = by_uuid[bucket.volume]
+        fact.bucket.uri, fact.bucket.cloud = bucket.where.uri, bucket.where.cloud
+        fact.bucket.region = bucket.where.region
+    return told
 
 
 def _age_s(unix_s: float | None, now_unix_s: float) -> int:

@@ -23,12 +23,32 @@ _VOLUMES = {
 }
 
 
+_BUCKETS = {
+    common_pb2.VOLUME_STATE_FULL: (
+        "NO_ROOM",
+        "has used up its quota",
+        "raise quota_bytes of this volume, or remove versions; reads and deletes go on",
+    ),
+    common_pb2.VOLUME_STATE_READ_ONLY: (
+        "VOLUME_READ_ONLY",
+        "cannot be written now",
+        "the last column says what its cloud refused; it is asked again by itself",
+    ),
+    common_pb2.VOLUME_STATE_FAILED: (
+        "VOLUME_FAILED",
+        "is not served",
+        "the last column says why; it is tried again by itself",
+    ),
+}
+
+
 def stored_problems(facts: common_pb2.NodeFacts) -> Iterator[admin_pb2.Problem]:
     name = facts.name
     for volume in facts.volumes:
-        if volume.state in _VOLUMES:
-            code, what, remedy = _VOLUMES[volume.state]
-            said = f"volume {volume.uuid} of {name} {what}"
+        words = _BUCKETS if volume.bucket.uri else _VOLUMES
+        if volume.state in words:
+            code, what, remedy = words[volume.state]
+            said = f"volume {volume.bucket.uri or volume.uuid} of {name} {what}"
             yield admin_pb2.Problem(
                 code=code, what=said, next=f"`mcctl node show {name}`: {remedy}"
             )
