@@ -1,6 +1,6 @@
 """`mcctl submit`: a job from a source to a dataset version, followed to where it was asked for."""
 
-import secrets
+import os
 from typing import Annotated
 from uuid import uuid4
 
@@ -198,5 +198,5 @@ async def _created(request: job_pb2.CreateJobRequest) -> job_pb2.Job:
 
 
 def _traceparent() -> str:
-    """The root of the job's trace, as W3C writes it."""
-    return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
+    """Of whoever runs this command, as W3C names it; else the job begins a trace."""
+    return os.environ.get("TRACEPARENT", "")

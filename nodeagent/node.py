@@ -60,6 +60,7 @@ from nodeagent.rpc.watch_links import WatchLinks
 from nodeagent.rpc.watch_service import WatchService
 from nodeagent.settings import Settings
 from nodeagent.store.volumes import Volumes
+from nodeagent.telemetry import Telemetry
 from nodeagent.upkeep.making import NodeUpkeep
 from nodeagent.wire.deliver import Deliverer
 from nodeagent.wire.electing import Electing
@@ -81,7 +82,7 @@ class Node:
         folder: StateFolder,
         identity: NodeIdentity,
         observer: Observer,
-        watcher: Watcher,
+        watcher: Telemetry,
         store: Volumes,
         spawn: Spawn,
         ready: Callable[[], bool],
@@ -91,6 +92,7 @@ class Node:
     ) -> None:
         config = live.current
         self.live, self.folder, self.identity = live, folder, identity
+        self.telemetry = watcher
         self.audit = AuditLog(
             folder.path / "audit",
             config.audit.file_bytes_max,
@@ -206,7 +208,10 @@ class Node:
                 AuditAdmin(passing, self.heads),
                 self.upkeep.admin(passing),
             ],
-            "InsightService": [EventInsight(self.roster.own.id, self.body.events)],
+            "InsightService": [
+                EventInsight(self.roster.own.id, self.body.events),
+                self.jobs.insight,
+            ],
             "Health": [HealthService(ready, healthy, served)],
         }
 

@@ -157,26 +157,52 @@ Global___Point: _TypeAlias = Point  # noqa: Y015
 
 @_typing.final
 class GetTraceRequest(_message.Message):
+    """GetTraceRequest asks for a trace by its id, or for traces of a job: that of
+    one chunk, of the slowest, of those that failed. A job alone is its own
+    trace: the sums of its stages.
+    """
+
     DESCRIPTOR: _descriptor.Descriptor
 
     TRACE_ID_FIELD_NUMBER: _builtins.int
     JOB_FIELD_NUMBER: _builtins.int
-    CHUNK_INDEX_FIELD_NUMBER: _builtins.int
+    CHUNK_ID_FIELD_NUMBER: _builtins.int
+    SLOWEST_FIELD_NUMBER: _builtins.int
+    FAILED_FIELD_NUMBER: _builtins.int
+    INDEX_FIELD_NUMBER: _builtins.int
+    TRACE_IDS_FIELD_NUMBER: _builtins.int
     trace_id: _builtins.str
     job: _builtins.str
-    chunk_index: _builtins.int
+    chunk_id: _builtins.bytes
+    """Also its repairs, whatever trace they are in."""
+    slowest: _builtins.int
+    """So many of the job's chunks."""
+    failed: _builtins.bool
+    """Attempts of the job that failed."""
+    index: _builtins.int
+    """Of a chunk of the job, as its receipt counts."""
+    @_builtins.property
+    def trace_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Several at once."""
+
     def __init__(
         self,
         *,
         trace_id: _builtins.str = ...,
         job: _builtins.str = ...,
-        chunk_index: _builtins.int = ...,
+        chunk_id: _builtins.bytes = ...,
+        slowest: _builtins.int = ...,
+        failed: _builtins.bool = ...,
+        index: _builtins.int | None = ...,
+        trace_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_index", b"_index", "index", b"index"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk_index", b"chunk_index", "job", b"job", "trace_id", b"trace_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_index", b"_index", "chunk_id", b"chunk_id", "failed", b"failed", "index", b"index", "job", b"job", "slowest", b"slowest", "trace_id", b"trace_id", "trace_ids", b"trace_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__index: _TypeAlias = _typing.Literal["index"]  # noqa: Y015
+    _WhichOneofArgType__index: _TypeAlias = _typing.Literal["_index", b"_index"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__index) -> _WhichOneofReturnType__index | None: ...
 
 Global___GetTraceRequest: _TypeAlias = GetTraceRequest  # noqa: Y015
 
@@ -186,23 +212,78 @@ class GetTraceResponse(_message.Message):
 
     SPANS_FIELD_NUMBER: _builtins.int
     UNREACHABLE_NODES_FIELD_NUMBER: _builtins.int
+    CHUNKS_FIELD_NUMBER: _builtins.int
+    CUT_SHORT_FIELD_NUMBER: _builtins.int
+    UI_FIELD_NUMBER: _builtins.int
+    cut_short: _builtins.bool
+    """There is more than one answer holds."""
+    ui: _builtins.str
+    """Where people look at traces, if that is configured."""
     @_builtins.property
     def spans(self) -> _containers.RepeatedCompositeFieldContainer[Global___Span]: ...
     @_builtins.property
     def unreachable_nodes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def chunks(self) -> _containers.RepeatedCompositeFieldContainer[Global___TracedChunk]:
+        """What was asked for, in that order."""
+
     def __init__(
         self,
         *,
         spans: _abc.Iterable[Global___Span] | None = ...,
         unreachable_nodes: _abc.Iterable[_builtins.str] | None = ...,
+        chunks: _abc.Iterable[Global___TracedChunk] | None = ...,
+        cut_short: _builtins.bool = ...,
+        ui: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["spans", b"spans", "unreachable_nodes", b"unreachable_nodes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunks", b"chunks", "cut_short", b"cut_short", "spans", b"spans", "ui", b"ui", "unreachable_nodes", b"unreachable_nodes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetTraceResponse: _TypeAlias = GetTraceResponse  # noqa: Y015
+
+@_typing.final
+class TracedChunk(_message.Message):
+    """TracedChunk is one trace of a job: a task, and the chunk that it made."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRACE_ID_FIELD_NUMBER: _builtins.int
+    INDEX_FIELD_NUMBER: _builtins.int
+    CHUNK_IDS_FIELD_NUMBER: _builtins.int
+    SECONDS_FIELD_NUMBER: _builtins.int
+    NODE_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    trace_id: _builtins.str
+    index: _builtins.int
+    """Of its first chunk; absent when none came about."""
+    seconds: _builtins.float
+    node: _builtins.str
+    """Who worked on it."""
+    error: _builtins.str
+    @_builtins.property
+    def chunk_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]: ...
+    def __init__(
+        self,
+        *,
+        trace_id: _builtins.str = ...,
+        index: _builtins.int | None = ...,
+        chunk_ids: _abc.Iterable[_builtins.bytes] | None = ...,
+        seconds: _builtins.float = ...,
+        node: _builtins.str = ...,
+        error: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_index", b"_index", "index", b"index"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_index", b"_index", "chunk_ids", b"chunk_ids", "error", b"error", "index", b"index", "node", b"node", "seconds", b"seconds", "trace_id", b"trace_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__index: _TypeAlias = _typing.Literal["index"]  # noqa: Y015
+    _WhichOneofArgType__index: _TypeAlias = _typing.Literal["_index", b"_index"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__index) -> _WhichOneofReturnType__index | None: ...
+
+Global___TracedChunk: _TypeAlias = TracedChunk  # noqa: Y015
 
 @_typing.final
 class Span(_message.Message):
@@ -238,6 +319,7 @@ class Span(_message.Message):
     ATTRIBUTES_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
     LINKED_TRACE_IDS_FIELD_NUMBER: _builtins.int
+    CLOUD_FIELD_NUMBER: _builtins.int
     trace_id: _builtins.str
     span_id: _builtins.str
     parent_id: _builtins.str
@@ -246,6 +328,7 @@ class Span(_message.Message):
     start_unix_ns: _builtins.int
     end_unix_ns: _builtins.int
     error: _builtins.str
+    cloud: _builtins.str
     @_builtins.property
     def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
     @_builtins.property
@@ -263,14 +346,54 @@ class Span(_message.Message):
         attributes: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         error: _builtins.str = ...,
         linked_trace_ids: _abc.Iterable[_builtins.str] | None = ...,
+        cloud: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "end_unix_ns", b"end_unix_ns", "error", b"error", "linked_trace_ids", b"linked_trace_ids", "name", b"name", "node", b"node", "parent_id", b"parent_id", "span_id", b"span_id", "start_unix_ns", b"start_unix_ns", "trace_id", b"trace_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "cloud", b"cloud", "end_unix_ns", b"end_unix_ns", "error", b"error", "linked_trace_ids", b"linked_trace_ids", "name", b"name", "node", b"node", "parent_id", b"parent_id", "span_id", b"span_id", "start_unix_ns", b"start_unix_ns", "trace_id", b"trace_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Span: _TypeAlias = Span  # noqa: Y015
+
+@_typing.final
+class KeepTracesRequest(_message.Message):
+    """KeepTracesRequest names traces of which something failed or was slow. Who
+    has spans of them keeps them longer, and sends them to its collector.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRACE_IDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def trace_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        trace_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["trace_ids", b"trace_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___KeepTracesRequest: _TypeAlias = KeepTracesRequest  # noqa: Y015
+
+@_typing.final
+class KeepTracesResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___KeepTracesResponse: _TypeAlias = KeepTracesResponse  # noqa: Y015
 
 @_typing.final
 class WatchEventsRequest(_message.Message):

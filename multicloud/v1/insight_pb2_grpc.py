@@ -45,6 +45,11 @@ class InsightServiceStub:
                 request_serializer=multicloud_dot_v1_dot_insight__pb2.GetTraceRequest.SerializeToString,
                 response_deserializer=multicloud_dot_v1_dot_insight__pb2.GetTraceResponse.FromString,
                 _registered_method=True)
+        self.KeepTraces = channel.unary_unary(
+                '/multicloud.v1.InsightService/KeepTraces',
+                request_serializer=multicloud_dot_v1_dot_insight__pb2.KeepTracesRequest.SerializeToString,
+                response_deserializer=multicloud_dot_v1_dot_insight__pb2.KeepTracesResponse.FromString,
+                _registered_method=True)
         self.WatchEvents = channel.unary_stream(
                 '/multicloud.v1.InsightService/WatchEvents',
                 request_serializer=multicloud_dot_v1_dot_insight__pb2.WatchEventsRequest.SerializeToString,
@@ -80,6 +85,13 @@ class InsightServiceServicer:
 
     def GetTrace(self, request, context):
         """GetTrace collects a trace's spans from the rings of all nodes.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def KeepTraces(self, request, context):
+        """KeepTraces is said between nodes: traces that are worth keeping after all.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -125,6 +137,11 @@ def add_InsightServiceServicer_to_server(servicer, server):
                     servicer.GetTrace,
                     request_deserializer=multicloud_dot_v1_dot_insight__pb2.GetTraceRequest.FromString,
                     response_serializer=multicloud_dot_v1_dot_insight__pb2.GetTraceResponse.SerializeToString,
+            ),
+            'KeepTraces': grpc.unary_unary_rpc_method_handler(
+                    servicer.KeepTraces,
+                    request_deserializer=multicloud_dot_v1_dot_insight__pb2.KeepTracesRequest.FromString,
+                    response_serializer=multicloud_dot_v1_dot_insight__pb2.KeepTracesResponse.SerializeToString,
             ),
             'WatchEvents': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchEvents,
@@ -202,6 +219,33 @@ class InsightService:
             '/multicloud.v1.InsightService/GetTrace',
             multicloud_dot_v1_dot_insight__pb2.GetTraceRequest.SerializeToString,
             multicloud_dot_v1_dot_insight__pb2.GetTraceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def KeepTraces(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/multicloud.v1.InsightService/KeepTraces',
+            multicloud_dot_v1_dot_insight__pb2.KeepTracesRequest.SerializeToString,
+            multicloud_dot_v1_dot_insight__pb2.KeepTracesResponse.FromString,
             options,
             channel_credentials,
             insecure,

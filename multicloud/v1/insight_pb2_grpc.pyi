@@ -39,6 +39,8 @@ class InsightServiceStub:
     """QueryHistory gives the samples of a metric over a time."""
     GetTrace: _grpc.UnaryUnaryMultiCallable[_insight_pb2.GetTraceRequest, _insight_pb2.GetTraceResponse]
     """GetTrace collects a trace's spans from the rings of all nodes."""
+    KeepTraces: _grpc.UnaryUnaryMultiCallable[_insight_pb2.KeepTracesRequest, _insight_pb2.KeepTracesResponse]
+    """KeepTraces is said between nodes: traces that are worth keeping after all."""
     WatchEvents: _grpc.UnaryStreamMultiCallable[_insight_pb2.WatchEventsRequest, _insight_pb2.WatchEventsResponse]
     """WatchEvents streams what happens, from a sequence number on."""
     ListAlerts: _grpc.UnaryUnaryMultiCallable[_insight_pb2.ListAlertsRequest, _insight_pb2.ListAlertsResponse]
@@ -57,6 +59,8 @@ class InsightServiceAsyncStub(InsightServiceStub):
     """QueryHistory gives the samples of a metric over a time."""
     GetTrace: _aio.UnaryUnaryMultiCallable[_insight_pb2.GetTraceRequest, _insight_pb2.GetTraceResponse]  # type: ignore[assignment]
     """GetTrace collects a trace's spans from the rings of all nodes."""
+    KeepTraces: _aio.UnaryUnaryMultiCallable[_insight_pb2.KeepTracesRequest, _insight_pb2.KeepTracesResponse]  # type: ignore[assignment]
+    """KeepTraces is said between nodes: traces that are worth keeping after all."""
     WatchEvents: _aio.UnaryStreamMultiCallable[_insight_pb2.WatchEventsRequest, _insight_pb2.WatchEventsResponse]  # type: ignore[assignment]
     """WatchEvents streams what happens, from a sequence number on."""
     ListAlerts: _aio.UnaryUnaryMultiCallable[_insight_pb2.ListAlertsRequest, _insight_pb2.ListAlertsResponse]  # type: ignore[assignment]
@@ -84,6 +88,14 @@ class InsightServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_insight_pb2.GetTraceResponse, _abc.Awaitable[_insight_pb2.GetTraceResponse]]:
         """GetTrace collects a trace's spans from the rings of all nodes."""
+
+    @_abc_1.abstractmethod
+    def KeepTraces(
+        self,
+        request: _insight_pb2.KeepTracesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_insight_pb2.KeepTracesResponse, _abc.Awaitable[_insight_pb2.KeepTracesResponse]]:
+        """KeepTraces is said between nodes: traces that are worth keeping after all."""
 
     @_abc_1.abstractmethod
     def WatchEvents(

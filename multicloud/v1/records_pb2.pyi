@@ -47,6 +47,7 @@ class JobHeader(_message.Message):
     TRACEPARENT_FIELD_NUMBER: _builtins.int
     RETRIED_EPOCH_FIELD_NUMBER: _builtins.int
     PLANNED_FIELD_NUMBER: _builtins.int
+    TRACE_ONE_IN_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     request_id: _builtins.str
     request_digest: _builtins.bytes
@@ -66,6 +67,8 @@ class JobHeader(_message.Message):
     traceparent: _builtins.str
     retried_epoch: _builtins.int
     """What was given up in an earlier epoch is tried again."""
+    trace_one_in: _builtins.int
+    """Of its chunks so many are traced; decided once, for all nodes."""
     @_builtins.property
     def spec(self) -> _job_pb2.JobSpec: ...
     @_builtins.property
@@ -98,10 +101,11 @@ class JobHeader(_message.Message):
         traceparent: _builtins.str = ...,
         retried_epoch: _builtins.int = ...,
         planned: _job_pb2.Cost | None = ...,
+        trace_one_in: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome", "planned", b"planned", "spec", b"spec"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_unix_ms", b"created_unix_ms", "epoch", b"epoch", "id", b"id", "keepers", b"keepers", "key_id", b"key_id", "outcome", b"outcome", "paused", b"paused", "planned", b"planned", "request_digest", b"request_digest", "request_id", b"request_id", "retried_epoch", b"retried_epoch", "spec", b"spec", "steward", b"steward", "submitter", b"submitter", "trace_id", b"trace_id", "traceparent", b"traceparent", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_unix_ms", b"created_unix_ms", "epoch", b"epoch", "id", b"id", "keepers", b"keepers", "key_id", b"key_id", "outcome", b"outcome", "paused", b"paused", "planned", b"planned", "request_digest", b"request_digest", "request_id", b"request_id", "retried_epoch", b"retried_epoch", "spec", b"spec", "steward", b"steward", "submitter", b"submitter", "trace_id", b"trace_id", "trace_one_in", b"trace_one_in", "traceparent", b"traceparent", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -311,6 +315,7 @@ class ManifestHead(_message.Message):
     CHUNKS_FIELD_NUMBER: _builtins.int
     BYTES_FIELD_NUMBER: _builtins.int
     RECORDS_FIELD_NUMBER: _builtins.int
+    TRACE_ONE_IN_FIELD_NUMBER: _builtins.int
     format: _builtins.int
     """1"""
     name: _builtins.str
@@ -324,6 +329,8 @@ class ManifestHead(_message.Message):
     chunks: _builtins.int
     bytes: _builtins.int
     records: _builtins.int
+    trace_one_in: _builtins.int
+    """1 in so many chunks was traced from its beginning."""
     def __init__(
         self,
         *,
@@ -338,10 +345,11 @@ class ManifestHead(_message.Message):
         chunks: _builtins.int = ...,
         bytes: _builtins.int = ...,
         records: _builtins.int = ...,
+        trace_one_in: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "chunks", b"chunks", "files", b"files", "format", b"format", "job", b"job", "name", b"name", "pipeline_toml", b"pipeline_toml", "records", b"records", "software", b"software", "source", b"source", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "chunks", b"chunks", "files", b"files", "format", b"format", "job", b"job", "name", b"name", "pipeline_toml", b"pipeline_toml", "records", b"records", "software", b"software", "source", b"source", "trace_one_in", b"trace_one_in", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -354,19 +362,23 @@ class ManifestChunk(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     SEALED_BYTES_FIELD_NUMBER: _builtins.int
     PLAIN_BYTES_FIELD_NUMBER: _builtins.int
+    TRACE_FIELD_NUMBER: _builtins.int
     id: _builtins.bytes
     sealed_bytes: _builtins.int
     plain_bytes: _builtins.int
+    trace: _builtins.bytes
+    """Trace and span id (16 + 8 bytes) of its writing: what mends it links there."""
     def __init__(
         self,
         *,
         id: _builtins.bytes = ...,
         sealed_bytes: _builtins.int = ...,
         plain_bytes: _builtins.int = ...,
+        trace: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "plain_bytes", b"plain_bytes", "sealed_bytes", b"sealed_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "plain_bytes", b"plain_bytes", "sealed_bytes", b"sealed_bytes", "trace", b"trace"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -117,20 +117,23 @@ class TaskRefused(_message.Message):
     TASK_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
+    TRACE_ID_FIELD_NUMBER: _builtins.int
     task: _builtins.str
     reason: _builtins.str
     """Of the table of errors; SOURCE_AWAY: no try was made."""
     message: _builtins.str
+    trace_id: _builtins.str
     def __init__(
         self,
         *,
         task: _builtins.str = ...,
         reason: _builtins.str = ...,
         message: _builtins.str = ...,
+        trace_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "reason", b"reason", "task", b"task"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "reason", b"reason", "task", b"task", "trace_id", b"trace_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -180,10 +183,13 @@ class WorkOrder(_message.Message):
     KEEPERS_FIELD_NUMBER: _builtins.int
     EPOCH_FIELD_NUMBER: _builtins.int
     TRACEPARENT_FIELD_NUMBER: _builtins.int
+    TRACE_ONE_IN_FIELD_NUMBER: _builtins.int
     job: _builtins.str
     key_id: _builtins.bytes
     epoch: _builtins.int
     traceparent: _builtins.str
+    trace_one_in: _builtins.int
+    """0: as each node is configured."""
     @_builtins.property
     def spec(self) -> _job_pb2.JobSpec: ...
     @_builtins.property
@@ -197,10 +203,11 @@ class WorkOrder(_message.Message):
         keepers: _abc.Iterable[_records_pb2.Keeper] | None = ...,
         epoch: _builtins.int = ...,
         traceparent: _builtins.str = ...,
+        trace_one_in: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "job", b"job", "keepers", b"keepers", "key_id", b"key_id", "spec", b"spec", "traceparent", b"traceparent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "job", b"job", "keepers", b"keepers", "key_id", b"key_id", "spec", b"spec", "trace_one_in", b"trace_one_in", "traceparent", b"traceparent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -453,6 +460,9 @@ class TaskResult(_message.Message):
     TRACE_ID_FIELD_NUMBER: _builtins.int
     QUARANTINE_FIELD_NUMBER: _builtins.int
     CUT_SHORT_FIELD_NUMBER: _builtins.int
+    SECONDS_FIELD_NUMBER: _builtins.int
+    STAGES_FIELD_NUMBER: _builtins.int
+    TRACEPARENT_FIELD_NUMBER: _builtins.int
     task: _builtins.str
     worker: _builtins.str
     attempt: _builtins.int
@@ -461,6 +471,10 @@ class TaskResult(_message.Message):
     bytes_in: _builtins.int
     bytes_out: _builtins.int
     trace_id: _builtins.str
+    seconds: _builtins.float
+    """From its start to its last ack, by the worker's clock."""
+    traceparent: _builtins.str
+    """Of the attempt's first span, for links to it."""
     @_builtins.property
     def chunks(self) -> _containers.RepeatedCompositeFieldContainer[Global___SealedChunk]: ...
     @_builtins.property
@@ -481,6 +495,8 @@ class TaskResult(_message.Message):
     def cut_short(self) -> _containers.RepeatedCompositeFieldContainer[Global___SkippedObject]:
         """That begin in other tasks, whose files lack a part now."""
 
+    @_builtins.property
+    def stages(self) -> _containers.RepeatedCompositeFieldContainer[Global___StageTime]: ...
     def __init__(
         self,
         *,
@@ -498,14 +514,48 @@ class TaskResult(_message.Message):
         trace_id: _builtins.str = ...,
         quarantine: _abc.Iterable[_builtins.int] | None = ...,
         cut_short: _abc.Iterable[Global___SkippedObject] | None = ...,
+        seconds: _builtins.float = ...,
+        stages: _abc.Iterable[Global___StageTime] | None = ...,
+        traceparent: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "bytes_in", b"bytes_in", "bytes_out", b"bytes_out", "chunks", b"chunks", "cut_short", b"cut_short", "edges", b"edges", "files", b"files", "objects_ingested", b"objects_ingested", "quarantine", b"quarantine", "skipped", b"skipped", "steps", b"steps", "task", b"task", "trace_id", b"trace_id", "worker", b"worker"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "bytes_in", b"bytes_in", "bytes_out", b"bytes_out", "chunks", b"chunks", "cut_short", b"cut_short", "edges", b"edges", "files", b"files", "objects_ingested", b"objects_ingested", "quarantine", b"quarantine", "seconds", b"seconds", "skipped", b"skipped", "stages", b"stages", "steps", b"steps", "task", b"task", "trace_id", b"trace_id", "traceparent", b"traceparent", "worker", b"worker"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TaskResult: _TypeAlias = TaskResult  # noqa: Y015
+
+@_typing.final
+class StageTime(_message.Message):
+    """StageTime says for how long a task stood at one stage: the one that all the
+    others waited for. The stages of a task add up to its seconds.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STAGE_FIELD_NUMBER: _builtins.int
+    SECONDS_FIELD_NUMBER: _builtins.int
+    BYTES_FIELD_NUMBER: _builtins.int
+    stage: _builtins.str
+    """ingest, process, seal, send"""
+    seconds: _builtins.float
+    bytes: _builtins.int
+    """That the stage took in."""
+    def __init__(
+        self,
+        *,
+        stage: _builtins.str = ...,
+        seconds: _builtins.float = ...,
+        bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "seconds", b"seconds", "stage", b"stage"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StageTime: _TypeAlias = StageTime  # noqa: Y015
 
 @_typing.final
 class SealedChunk(_message.Message):
@@ -670,19 +720,23 @@ class PoisonedTask(_message.Message):
     TASK_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     OBJECTS_FIELD_NUMBER: _builtins.int
+    TRACE_ID_FIELD_NUMBER: _builtins.int
     task: _builtins.str
     reason: _builtins.str
     objects: _builtins.int
+    trace_id: _builtins.str
+    """Of the last attempt."""
     def __init__(
         self,
         *,
         task: _builtins.str = ...,
         reason: _builtins.str = ...,
         objects: _builtins.int = ...,
+        trace_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["objects", b"objects", "reason", b"reason", "task", b"task"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["objects", b"objects", "reason", b"reason", "task", b"task", "trace_id", b"trace_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

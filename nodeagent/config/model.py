@@ -280,7 +280,8 @@ class Telemetry(Section):
     log_format: Literal["json", "text"] = option("json", "json for journald, text for a person's terminal.")
     otlp_endpoint: str = option("", "http://host:4317 of an OTLP collector such as Jaeger; empty: none. It may be down without harm.", pattern=ENDPOINT)
     otlp_metrics: bool = option(False, "Send metrics to the collector too; /metrics is always there.")
-    trace_one_in: int = option(1, "One call or chunk in so many is traced; failed ones always.", reload=True, ge=1, le=1_000_000)
+    traces_ui: str = option("", "Where people look at traces, such as http://host:16686 of Jaeger: `mcctl trace --open` goes there.", reload=True, pattern=ENDPOINT)
+    trace_one_in: int = option(1, "One call or chunk in so many is traced; failed and slow ones always. A job keeps what it began with.", reload=True, ge=1, le=1_000_000)
     queue_spans_max: int = option(4096, "Spans that wait for the collector; more are dropped and counted.", ge=64, le=1 << 20)
 
     @model_validator(mode="after")

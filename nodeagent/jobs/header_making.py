@@ -6,6 +6,7 @@ import re
 import secrets
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 from uuid import uuid4
 
 from coordinator.policy import PolicyImpossible, demand_possible
@@ -27,6 +28,15 @@ CHUNK_BYTES_MIN, CHUNK_BYTES_MAX = 64 << 10, 128 << 20
 URI_CHARS_MAX, GLOBS_MAX, REQUEST_ID_CHARS_MAX = 4096, 256, 200
 
 
+class Trace(Protocol):
+    """The span that a job begins with."""
+
+    @property
+    def trace_id(self) -> str: ...
+    @property
+    def traceparent(self) -> str: ...
+
+
 @dataclass(slots=True)
 class Making:
     world: JobWorld
@@ -34,6 +44,7 @@ class Making:
     headers: Headers
     keyring: CouncilKeyring
     check_pipeline: Callable[[str], Awaitable[object]]  # PIPELINE_INVALID with every fault.
+    trace_one_in: Callable[[], int]
 
     async def check(self, spec: job_pb2.JobSpec) -> None:
         """BAD_REQUEST, PIPELINE_INVALID or POLICY_IMPOSSIBLE, before anything is decided."""
@@ -56,7 +67,7 @@ class Making:
         self,
         request: job_pb2.CreateJobRequest,
         submitter: str,
-        trace_id: str,
+        trace: Trace,
         planned: job_pb2.Cost,
     ) -> Header:
         """Decided when it returns. The same request made before is the same job."""
@@ -83,8 +94,9 @@ class Making:
                 epoch=1,
                 version=str(version),
                 key_id=key_id,
-                trace_id=trace_id,
-                traceparent=request.traceparent,
+                trace_id=trace.trace_id,
+                traceparent=trace.traceparent,
+                trace_one_in=self.trace_one_in(),
                 planned=planned,
             )
         )

@@ -3,7 +3,9 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 from multicloud.errors import McError
 from multicloud.v1 import job_pb2, records_pb2
@@ -19,6 +21,16 @@ from nodeagent.rpc.pages import page
 GET = "/multicloud.v1.JobService/GetJob"
 LOOK_EVERY_S, TELL_EVERY_S = 0.3, 1.0
 ASK_S = 2.0
+
+
+class Watcher(Protocol):
+    """Telemetry, as far as a job begins there."""
+
+    def span(
+        self, name: str, *, parent: str | None = None, **facts: Any
+    ) -> AbstractContextManager[Any]: ...
+
+
 Ask = Callable[[str, job_pb2.GetJobRequest, Call], Awaitable[job_pb2.GetJobResponse]]
 STATES_ENDED = (
     job_pb2.JOB_STATE_DONE,
@@ -34,6 +46,7 @@ class JobService:
     estimating: Estimating
     ask: Ask  # Another node, for the caller.
     opened: Opened  # The plain bytes of a chunk of a job.
+    watcher: Watcher
 
     # --- making
 
@@ -59,7 +72,11 @@ class JobService:
             header = records_pb2.JobHeader(spec=request.spec, planned=plan.cost)
             return job_pb2.CreateJobResponse(job=job_shown.told(header, self.plane.world))
         who = call.caller.uri
-        made = await self.making.make(request, who, call.trace_id, plan.cost)
+        name = request.spec.dataset
+        parent = request.traceparent or None
+        with self.watcher.span("job.submit", parent=parent, dataset=name) as span:
+            made = await self.making.make(request, who, span, plan.cost)
+            span.fact(job=made.id)
         self.plane.learn(made)
         return job_pb2.CreateJobResponse(job=await self._shown(made, call))
 

@@ -1,5 +1,6 @@
 """The jobs of a real node: joined with its council, its members, its wire and its disks."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -9,12 +10,13 @@ from coordinator.types import NodeId
 from identity.store import NodeIdentity
 from multicloud.errors import McError
 from multicloud.regions import Regions
-from multicloud.v1 import job_pb2
+from multicloud.v1 import job_pb2, records_pb2
 from nodeagent.clouds.contract import Clouds
 from nodeagent.config.live import LiveConfig
 from nodeagent.core.chunk.keys import ClusterKey
 from nodeagent.council.making import NodeCouncil
 from nodeagent.driver import Driver
+from nodeagent.jobs import job_receipt
 from nodeagent.jobs.contract import Manifests, Sources, Working
 from nodeagent.jobs.datasets.making import Datasets
 from nodeagent.jobs.header_making import Making
@@ -27,11 +29,16 @@ from nodeagent.jobs.plane_world import JobWorld
 from nodeagent.jobs.planning_estimate import Estimating
 from nodeagent.jobs.sources.making import sources_part
 from nodeagent.jobs.steward_safety import DeliveredSafety, Safety
+from nodeagent.jobs.traces.making import Fellows, keeping
+from nodeagent.jobs.traces.of_job import OfJobs
+from nodeagent.jobs.traces.service import Here, TraceInsight
+from nodeagent.jobs.working.worker import Worker
 from nodeagent.ops.folder import StateFolder
 from nodeagent.process.pool import Pool, limits_of
 from nodeagent.rpc.call import Call
 from nodeagent.rpc.peers import Peers
 from nodeagent.rpc.roster import Roster
+from nodeagent.telemetry import Telemetry
 from nodeagent.upkeep.making import NodeUpkeep
 from nodeagent.wire.deliver import Deliverer
 from nodeagent.wire.plane import DataPlane
@@ -76,6 +83,8 @@ class Surroundings(Protocol):
     def upkeep(self) -> NodeUpkeep: ...
     @property
     def regions(self) -> Regions: ...
+    @property
+    def telemetry(self) -> Telemetry: ...
 
 
 class NodeJobs:
@@ -110,17 +119,8 @@ class NodeJobs:
         sources = parts.sources or here.sources
         sealed = DeliveredManifests(self.keyring, node.deliverer, self.world, node.folder.path)
         self._pool = Pool(limits_of(node.live.current.process))
-        own_worker = worker(
-            WorkingMeans(
-                self.world,
-                lambda: node.live.current,
-                sources,
-                wire,
-                self.keyring,
-                lambda: self.plane.keeping,
-                self._pool,
-            )
-        )
+        self._traces = keeping(self.world, node.telemetry)
+        own_worker = self._worker(node, sources)
         near = Neighbours(
             council=council,
             sources=sources,
@@ -136,6 +136,22 @@ class NodeJobs:
             **self.plane.services,
             "JobService": [self._job_service(node, sources)],
         }
+        self.insight = self._trace_insight(node)
+
+    def _worker(self, node: Surroundings, sources: Sources) -> Worker:
+        return worker(
+            WorkingMeans(
+                self.world,
+                lambda: node.live.current,
+                sources,
+                node.deliverer,
+                self.keyring,
+                lambda: self.plane.keeping,
+                self._pool,
+                node.telemetry,
+                self._traces,
+            )
+        )
 
     @property
     def services(self) -> Mapping[str, Sequence[object]]:
@@ -143,7 +159,8 @@ class NodeJobs:
 
     async def run(self) -> None:
         """Until it is cancelled."""
-        async with self._pool:
+        async with self._pool, asyncio.TaskGroup() as group:
+            group.create_task(self._traces.run())
             await self.plane.run()
 
     async def close(self) -> None:
@@ -160,10 +177,26 @@ class NodeJobs:
                 self.plane.headers,
                 self.keyring,
                 lambda text: self._pool.check(text, "pipeline", node.live.current.process.calls),
+                lambda: node.live.current.telemetry.trace_one_in,
             ),
             Estimating(self.world, sources, node.deliverer.brain, prices_date, node.regions),
             lambda to, asked, call: _asked(node, to, asked, call),
             JobChunks(node.data.ground, store, self.keyring).plain,
+            node.telemetry,
+        )
+
+    def _trace_insight(self, node: Surroundings) -> TraceInsight:
+        plane, own = self.plane, node.roster.own
+
+        async def header(job: str) -> records_pb2.JobHeader:
+            return (plane.known.get(job) or await plane.headers.get(job)).value
+
+        return TraceInsight(
+            Here(own.id, own.name, own.domain.cloud),
+            node.telemetry,
+            Fellows(self.world, node.roster, node.peers),
+            OfJobs(header, lambda found: job_receipt.read(found, self.world, plane.keeping)),
+            lambda: node.live.current.telemetry.traces_ui,
         )
 
 

@@ -12,6 +12,7 @@ from nodeagent.jobs.plane_world import JobWorld
 from nodeagent.jobs.planning import pipeline_of
 from nodeagent.jobs.working.room import Room
 from nodeagent.jobs.working.sending import CarefulBrain
+from nodeagent.jobs.working.tracing import Traces, Watcher
 from nodeagent.jobs.working.worker import Worker, WorkerParts
 from nodeagent.process.pool import Pool
 from nodeagent.store.keyring_council import CouncilKeyring
@@ -27,6 +28,8 @@ class WorkingMeans:
     keyring: CouncilKeyring
     keeping: Callable[[], Keeping]
     pool: Pool
+    watcher: Watcher
+    traces: Traces
 
 
 def worker(means: WorkingMeans) -> Worker:
@@ -49,7 +52,8 @@ def worker(means: WorkingMeans) -> Worker:
             pipeline_of=pipeline_of,
             python_path=lambda: [str(path) for path in means.config().process.python_path],
             room=Room(lambda: means.config().work),
-            watcher=means.deliverer.ground.watcher,
+            watcher=means.watcher,
+            traces=means.traces,
             rng=world.rng,
         )
     )

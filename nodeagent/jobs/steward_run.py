@@ -347,6 +347,7 @@ class StewardRun:
             keepers=header.keepers,
             epoch=header.epoch,
             traceparent=header.traceparent,
+            trace_one_in=header.trace_one_in,
         )
 
     # --- what is asked

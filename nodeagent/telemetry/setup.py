@@ -22,6 +22,7 @@ from nodeagent.telemetry.collector import Collector, Outbox
 from nodeagent.telemetry.mask import masked, masked_text
 from nodeagent.telemetry.metrics import LABELS, Metrics
 from nodeagent.telemetry.ring import Ring
+from nodeagent.telemetry.seen import SeenSpan, has, seen
 from nodeagent.telemetry.spans import OneIn, Router
 from nodeagent.telemetry.wire import context_of, parse, text_of
 
@@ -77,7 +78,8 @@ class Telemetry:
         self._provider = TracerProvider(
             sampler=self._sampler, resource=resource, shutdown_on_exit=False
         )
-        self._provider.add_span_processor(Router(self.ring, self._send))
+        self._router = Router(self.ring, self._send)
+        self._provider.add_span_processor(self._router)
         self._stopped = False
         self._tracer = self._provider.get_tracer("multicloud")
         self.metrics = Metrics(resource, self._collector if options.otlp_metrics else None)
@@ -136,6 +138,42 @@ class Telemetry:
         """What the ring still has of a trace."""
         return self.ring.of(int(trace_id, 16))
 
+    def seen(self, trace_id: str) -> list[SeenSpan]:
+        """The same as plain values."""
+        return [seen(span) for span in self.spans_of(trace_id)]
+
+    def find(self, name: str, **facts: str) -> list[SeenSpan]:
+        """Those in the ring with that name, and with these facts among theirs."""
+        return [seen(span) for span in self.ring.all() if has(span, name, facts)]
+
+    def keep(self, trace_id: str) -> None:
+        """A trace that is worth it: it is kept longer here, and sent to the collector."""
+        self._router.keep(int(trace_id, 16))
+
+    def past(
+        self,
+        name: str,
+        began_unix_s: float,
+        ended_unix_s: float,
+        *,
+        parent: str = "",
+        links: Sequence[str] = (),
+        error: str = "",
+        **facts: Any,
+    ) -> str:
+        """A span of what is over already; its traceparent."""
+        span = self._tracer.start_span(
+            name,
+            context=context_of(parent),
+            attributes=_attributes(facts),
+            links=_links(links),
+            start_time=int(began_unix_s * 1e9),
+        )
+        if error:
+            span.set_status(Status(StatusCode.ERROR, masked_text(error, ERROR_CHARS_MAX)))
+        span.end(int(max(began_unix_s, ended_unix_s) * 1e9))
+        return text_of(span.get_span_context())
+
     @contextmanager
     def span(
         self,
@@ -151,13 +189,12 @@ class Telemetry:
         What leaves it as an exception marks it as failed, unless it was merely cancelled.
         """
         context: Context | None = None if parent is None else context_of(parent)
-        others = [Link(found) for link in links if (found := parse(link)) is not None]
         with self._tracer.start_as_current_span(
             name,
             context=context,
             kind=_KINDS[kind],
             attributes=_attributes(facts),
-            links=others,
+            links=_links(links),
             record_exception=False,  # A message is enough; a traceback may hold secrets.
             set_status_on_exception=False,
         ) as span:
@@ -186,6 +223,10 @@ def _resource(node: model.Node, version: str) -> Resource:
         "cloud.availability_zone": node.zone,
     }
     return Resource({name: value for name, value in facts.items() if value})
+
+
+def _links(links: Sequence[str]) -> list[Link]:
+    return [Link(found) for link in links if (found := parse(link)) is not None]
 
 
 def _attributes(facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Traces: who decides what is kept, and where spans go when they end.
 
 1 in N traces is sent to the collector, decided at the head by the trace's id, so all
-nodes agree. Every span is kept in the ring for a while; when one fails, its trace is
-sent after all.
+nodes agree. Every span is kept in the ring for a while; when one fails, or somebody says
+that the trace is worth it, it is sent after all.
 """
 
 import threading
@@ -17,7 +17,8 @@ from opentelemetry.util.types import Attributes
 
 from nodeagent.telemetry.ring import Ring
 
-FAILED_TRACES_MAX = 512  # Whose later spans are still sent.
+KEPT_TRACES_MAX = 512  # Whose later spans are still sent.
+ONE_IN = "mc.one_in"  # On the first span of a trace: another share than the configured one.
 _TRACE_ID_BOUND = 1 << 63
 
 
@@ -41,7 +42,9 @@ class OneIn(Sampler):
         if parent.is_valid:
             sampled = parent.trace_flags.sampled
         else:
-            sampled = trace_id % _TRACE_ID_BOUND < _TRACE_ID_BOUND // self.one_in
+            one_in = (attributes or {}).get(ONE_IN) or self.one_in
+            assert isinstance(one_in, int)  # Whoever begins a trace is our own code.
+            sampled = trace_id % _TRACE_ID_BOUND < _TRACE_ID_BOUND // one_in
         decision = Decision.RECORD_AND_SAMPLE if sampled else Decision.RECORD_ONLY
         return SamplingResult(decision, attributes, parent.trace_state)
 
@@ -50,12 +53,12 @@ class OneIn(Sampler):
 
 
 class Router(SpanProcessor):
-    """Ended spans go to the ring, and to `send` when they are sampled or their trace failed."""
+    """Ended spans go to the ring, and to `send` when they are sampled or their trace is kept."""
 
     def __init__(self, ring: Ring, send: Callable[[ReadableSpan], None]) -> None:
         self._ring = ring
         self._send = send
-        self._failed: OrderedDict[int, None] = OrderedDict()
+        self._kept: OrderedDict[int, None] = OrderedDict()
         self._lock = threading.Lock()
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
@@ -64,22 +67,21 @@ class Router(SpanProcessor):
     def on_end(self, span: ReadableSpan) -> None:
         context = span.context
         assert context is not None  # Spans that were started have one.
-        trace_id = context.trace_id
-        before = () if context.trace_flags.sampled else self._to_send_too(span, trace_id)
-        self._ring.add(trace_id, span)
-        for other in before:
-            self._send(other)
-        if context.trace_flags.sampled or trace_id in self._failed:
+        if span.status.status_code is StatusCode.ERROR:
+            self.keep(context.trace_id)
+        self._ring.add(context.trace_id, span)
+        if context.trace_flags.sampled or context.trace_id in self._kept:
             self._send(span)
 
-    def _to_send_too(self, span: ReadableSpan, trace_id: int) -> tuple[ReadableSpan, ...]:
-        """When the first span of a trace fails: what ended before it."""
-        if span.status.status_code is not StatusCode.ERROR:
-            return ()
+    def keep(self, trace_id: int) -> None:
+        """Something in it failed, or was slow: what ended before is sent too, and what comes."""
         with self._lock:
-            if trace_id in self._failed:
-                return ()
-            self._failed[trace_id] = None
-            if len(self._failed) > FAILED_TRACES_MAX:
-                self._failed.popitem(last=False)
-        return self._ring.of(trace_id)
+            if trace_id in self._kept:
+                return
+            self._kept[trace_id] = None
+            if len(self._kept) > KEPT_TRACES_MAX:
+                self._kept.popitem(last=False)
+        self._ring.keep(trace_id)
+        for span in self._ring.of(trace_id):
+            if span.context is not None and not span.context.trace_flags.sampled:
+                self._send(span)

@@ -31,7 +31,10 @@ class OwnCopy:
 
     async def run(self, branch: Branch) -> None:
         try:
-            self._ledger.settle(await self._stored(branch))
+            with self._ground.watcher.span("chunk.store") as span:
+                fact = await self._stored(branch)
+                span.fact(chunk=fact.chunk_id.hex(), volume=fact.volume)
+            self._ledger.settle(fact)
         except McError as error:
             self._ledger.fail(self._ground.node, error)
         finally:

@@ -86,7 +86,7 @@ class Deliverer:
         terms name the id, copies that exist are found and pinned first, and feed the others.
         """
         goal = Goal(election.ask.policy, ack_copies)
-        span = self.ground.watcher.span("put", job=terms.job, task=terms.task)
+        span = self.ground.watcher.span("chunk.deliver", job=terms.job, task=terms.task)
         with span as traced, await self._room() as lease:
             for sending in range(1, SENDS_MAX + 1):
                 known = await self._known(election, terms)

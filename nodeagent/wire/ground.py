@@ -1,7 +1,7 @@
 """What all streams of data of a node stand on: who it is, how others are reached, its bounds."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
@@ -59,8 +59,12 @@ class Watcher(Protocol):
         *,
         parent: str | None = None,
         kind: Literal["internal", "client"] = "internal",
+        links: Sequence[str] = (),
         **facts: Any,
     ) -> AbstractContextManager[Span]: ...
+    def past(
+        self, name: str, began_unix_s: float, ended_unix_s: float, *, parent: str = "", **facts: Any
+    ) -> str: ...
     def count(self, name: str, n: float = 1, **labels: str) -> None: ...
     def observe(self, name: str, value: float, **labels: str) -> None: ...
 

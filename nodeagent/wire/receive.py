@@ -65,9 +65,10 @@ class Receiving:
         ledger = Ledger((self._ground.node, *beyond), self._told)
         # The call's own span is in that trace as a rule: then this one nests in it.
         parent = None if trace_id() and trace_id() in opening.traceparent else opening.traceparent
+        name = "chunk.relay" if opening.children else "chunk.receive"
         with (
             self._ground.budget.lease(self._sender) as lease,
-            self._ground.watcher.span("chunk.receive", parent=parent, peer=self._sender) as span,
+            self._ground.watcher.span(name, parent=parent, peer=self._sender) as span,
         ):
             sinks = await self._sinks(opening, terms, ledger)
             inlet = Inlet(

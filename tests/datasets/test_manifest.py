@@ -88,6 +88,14 @@ def read(kept: Kept) -> tuple[list[bytes], dict[bytes, list[records_pb2.FilePart
     return ids, files
 
 
+async def test_a_chunk_says_which_trace_its_writing_had() -> None:
+    one, other = result(1, [(b"a", 0, b"A")]), result(2, [(b"b", 0, b"B")])
+    one.traceparent = f"00-{'ab' * 16}-{'cd' * 8}-01"
+    _, kept = await write([one, other])
+    (chunks,) = [list(blocks.chunks_of(block)) for block in kept.blocks()[1:2]]
+    assert [chunk.trace.hex() for chunk in chunks] == ["ab" * 16 + "cd" * 8, ""]
+
+
 async def test_files_come_by_path_with_their_parts_in_order() -> None:
     results = [
         result(1, [(b"b/\xff", 3, b"defg"), (b"a", 0, b"A")]),

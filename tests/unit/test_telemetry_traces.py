@@ -19,6 +19,7 @@ from multicloud.errors import McError
 from nodeagent.config import model
 from nodeagent.telemetry import Telemetry, extract, inject, traceparent
 from nodeagent.telemetry.collector import Collector, Outbox
+from nodeagent.telemetry.ring import RING_SPANS_MAX
 from tests.support.otlp import receiving
 
 SPAN_S_MAX = 0.25  # On a busy machine; one that waited for a collector would take seconds.
@@ -140,17 +141,17 @@ async def test_the_ring_keeps_the_newest_spans_and_is_bounded() -> None:
     async with observed() as telemetry:
         with telemetry.span("first") as first:
             pass
-        for _ in range(5000):
+        for _ in range(RING_SPANS_MAX + 1000):
             with telemetry.span("x") as last:
                 pass
-        assert len(telemetry.ring) == 2048
+        assert len(telemetry.ring) == RING_SPANS_MAX
         assert [s.name for s in telemetry.spans_of(last.trace_id)] == ["x"]
         assert telemetry.spans_of(first.trace_id) == ()
         with telemetry.span("long"):
             for _ in range(5000):
                 with telemetry.span("x"):
                     pass
-        assert len(telemetry.ring) <= 2048
+        assert len(telemetry.ring) <= RING_SPANS_MAX
 
 
 async def test_secrets_stay_out_of_spans() -> None:

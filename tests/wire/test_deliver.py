@@ -315,12 +315,13 @@ async def test_every_hop_of_a_chunk_is_in_one_trace(five: list[Running]) -> None
     with watcher.span("test") as span:
         done = await sender.node.deliverer.deliver(sealing().parts, election, TERMS)
     done.demand_safe()
-    (put,) = (s for s in watcher.spans_of(span.trace_id) if s.name == "put")
+    (put,) = (s for s in watcher.spans_of(span.trace_id) if s.name == "chunk.deliver")
     assert put.attributes["mc.outcome"] == "safe"
 
     def seen() -> bool:
         names = [s.name for n in five for s in watcher_of(n).spans_of(span.trace_id)]
-        return names.count("chunk.receive") == 4 and "chunk.push" in names
+        taken = names.count("chunk.receive") + names.count("chunk.relay")
+        return taken == 4 and "chunk.push" in names
 
     await until(seen)
 

@@ -74,10 +74,13 @@ async def test_a_chunk_has_one_trace_over_every_hop_down_to_the_disk(disks: list
         ]
 
     await until(lambda: sum(span.name == "ChunkService/PutChunk" for _, span in seen()) == 2)
-    to_b = ["a:put", "a:chunk.send", "b:ChunkService/PutChunk", "b:chunk.receive"]
+    to_b = ["a:put", "a:chunk.send", "b:ChunkService/PutChunk", "b:chunk.relay"]
     to_c = [*to_b, "b:chunk.send", "c:ChunkService/PutChunk", "c:chunk.receive"]
     syncs = [path(seen(), one) for one in seen() if one[1].name == "store.datasync"]
-    assert sorted(syncs, key=len) == [[*to_b, "b:store.datasync"], [*to_c, "c:store.datasync"]]
+    assert sorted(syncs, key=len) == [
+        [*to_b, "b:chunk.store", "b:store.datasync"],
+        [*to_c, "c:chunk.store", "c:store.datasync"],
+    ]
 
 
 async def test_bytes_and_outcomes_are_counted_without_naming_anything(

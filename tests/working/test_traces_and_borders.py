@@ -3,6 +3,8 @@
 from dataclasses import replace
 from random import Random
 
+import pytest
+
 from coordinator.electorate import Ask
 from coordinator.placement import Election, elect
 from coordinator.policy import Level, Policy
@@ -22,21 +24,24 @@ TRACE = "ab" * 16
 PARENT = f"00-{TRACE}-{'cd' * 8}-01"
 
 
-async def test_every_stage_of_a_task_hangs_below_its_job(trio: list[Running]) -> None:
+async def test_a_chunk_has_a_trace_of_its_own_linked_to_its_job(trio: list[Running]) -> None:
     telemetry = trio[0].node.deliverer.ground.watcher
     assert isinstance(telemetry, Telemetry)
     async with bench(trio, {"a": b"data"}, watcher=telemetry, traceparent=PARENT) as work:
         work.steward.give(*work.tasks())
         (result,) = await work.done(1)
         await until(work.ledger.safe)
-    assert result.trace_id == TRACE
-    spans = telemetry.spans_of(TRACE)
-    by_name = {span.name: span for span in spans}
-    task = by_name["task"]
-    assert task.parent
-    assert f"{task.parent.span_id:016x}" == "cd" * 8
-    below = {s.name for s in spans if s.parent and s.parent.span_id == task.context.span_id}
-    assert below >= {"ingest", "seal", "put", "fact"}
+    assert result.trace_id != TRACE
+    spans = telemetry.seen(result.trace_id)
+    (root,) = [span for span in spans if span.name == "chunk"]
+    assert not root.parent_id
+    assert root.linked_trace_ids == (TRACE,)
+    assert root.facts["chunks"] == result.chunks[0].id.hex()
+    below = {span.name for span in spans if span.parent_id == root.span_id}
+    assert below >= {"chunk.ingest", "chunk.seal", "chunk.deliver", "chunk.fact"}
+    assert [stage.stage for stage in result.stages] == ["ingest", "seal", "send"]
+    assert sum(stage.seconds for stage in result.stages) == pytest.approx(result.seconds)
+    assert result.stages[0].bytes == result.stages[1].bytes == 4
 
 
 class Brain:

@@ -271,6 +271,7 @@ async def bench(
     has_key: bool = True,
     work: Work | None = None,
     watcher: Any = None,
+    traces: Any = None,
     traceparent: str = "",
     source_of: type[Memory] = Memory,
 ) -> AsyncIterator[Bench]:
@@ -307,6 +308,7 @@ async def bench(
             python_path=lambda: (),
             room=room,
             watcher=watcher or Telling(),
+            traces=traces or Unkept(),
             rng=Random(3),
         )
         worker, steward = Worker(parts), Steward(group, traceparent)
@@ -320,3 +322,8 @@ async def bench(
 
 class Telling(Silent):
     trace_id = ""
+
+
+class Unkept:
+    def ended(self, trace_id: str, seconds: float, nodes: object) -> None: ...
+    def failed(self, trace_id: str, nodes: object) -> None: ...

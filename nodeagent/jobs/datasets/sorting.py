@@ -19,7 +19,7 @@ _TABLES = f"""
 PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA temp_store = FILE;
 PRAGMA cache_size = -{CACHE_KIB};
 CREATE TABLE chunk (
-    place INTEGER PRIMARY KEY, id BLOB UNIQUE NOT NULL, sealed INTEGER, plain INTEGER);
+    place INTEGER PRIMARY KEY, id BLOB UNIQUE NOT NULL, sealed INTEGER, plain INTEGER, trace BLOB);
 CREATE TABLE part (
     path BLOB NOT NULL, at INTEGER, chunk INTEGER, start INTEGER, size INTEGER, blake3 BLOB,
     records INTEGER, origin BLOB, etag TEXT, modified INTEGER, mode INTEGER);
@@ -45,7 +45,8 @@ class Sorting:
     def add(self, results: Iterable[task_pb2.TaskResult]) -> None:
         """The chosen result of each task, once. In one order they make one manifest."""
         for result in results:
-            places = [self._place(chunk) for chunk in result.chunks]
+            trace = trace_of(result)
+            places = [self._place(chunk, trace) for chunk in result.chunks]
             rows = [_row(result, file, places) for file in result.files]
             self._database.executemany(_INSERT, rows)
             self.leave_out(skipped.path for skipped in (*result.skipped, *result.cut_short))
@@ -59,10 +60,10 @@ class Sorting:
         """All is added."""
         self._database.execute(_DROP)
 
-    def _place(self, chunk: task_pb2.SealedChunk) -> int:
+    def _place(self, chunk: task_pb2.SealedChunk, trace: bytes) -> int:
         """Chunks count in the order in which they come; the same one comes once."""
-        row = (chunk.id, chunk.sealed_bytes, chunk.plain_bytes)
-        insert = "INSERT OR IGNORE INTO chunk (id, sealed, plain) VALUES (?, ?, ?)"
+        row = (chunk.id, chunk.sealed_bytes, chunk.plain_bytes, trace)
+        insert = "INSERT OR IGNORE INTO chunk (id, sealed, plain, trace) VALUES (?, ?, ?, ?)"
         self._database.execute(insert, row)
         found = self._database.execute("SELECT place FROM chunk WHERE id = ?", row[:1]).fetchone()
         return int(found[0]) - 1
@@ -75,16 +76,22 @@ class Sorting:
         return paths, chunks, int(size_bytes), int(records)
 
     def chunks(self) -> Iterator[records_pb2.ManifestChunk]:
-        query = "SELECT id, sealed, plain FROM chunk ORDER BY place"
-        for chunk_id, sealed_bytes, plain_bytes in self._database.execute(query):
+        query = "SELECT id, sealed, plain, trace FROM chunk ORDER BY place"
+        for chunk_id, sealed_bytes, plain_bytes, trace in self._database.execute(query):
             yield records_pb2.ManifestChunk(
-                id=chunk_id, sealed_bytes=sealed_bytes, plain_bytes=plain_bytes
+                id=chunk_id, sealed_bytes=sealed_bytes, plain_bytes=plain_bytes, trace=trace
             )
 
     def files(self) -> Iterator[records_pb2.ManifestFile]:
         """By path; one with many parts comes in several pieces."""
         for path, rows in groupby(self._database.execute(_SORTED), key=lambda row: bytes(row[0])):
             yield from _file(path, list(rows))
+
+
+def trace_of(result: task_pb2.TaskResult) -> bytes:
+    """Trace and span of the attempt, as a manifest keeps them; empty when they are not known."""
+    parts = result.traceparent.split("-")
+    return bytes.fromhex(parts[1] + parts[2]) if len(parts) == 4 else b""
 
 
 def _row(result: task_pb2.TaskResult, file: task_pb2.ResultFile, places: list[int]) -> Row:

@@ -11,6 +11,7 @@ from nodeagent.core.chunk.codec import choose
 from nodeagent.core.chunk.envelope import Bytes
 from nodeagent.core.chunk.keys import DatasetKey, duplicate_tag
 from nodeagent.core.chunk.seal import Sealed, Sealer
+from nodeagent.jobs.working.stages import INGEST, SEAL, SEND, Stages
 from nodeagent.wire.parts import Parts
 from nodeagent.wire.sealing import Sealing
 
@@ -23,14 +24,16 @@ class Draft:
 
     key: DatasetKey
     plain: Callable[[], Plain]
+    stages: Stages = field(default_factory=Stages)
+    plain_stage: str = INGEST  # Where the task stands while plain bytes are waited for.
     sealed: Sealed | None = None
     file_bytes: int = 0
-    whole: asyncio.Event = field(default_factory=asyncio.Event)  # Sealed to its end, or given up.
     _peeked: tuple[Bytes, Plain] | None = field(default=None)
 
     async def peek(self) -> bool:
         """Whether there are any bytes; the first of them are kept for the first opening."""
         plain = self.plain()
+        self._at(self.plain_stage)
         first = await anext(plain, None)
         if first is None:
             return False
@@ -39,6 +42,7 @@ class Draft:
 
     async def parts(self) -> Parts:
         self.sealed, self.file_bytes = None, 0
+        self._at(SEAL)
         first, plain = self._peeked or (None, self.plain())
         self._peeked = None
         async with aclosing(plain):
@@ -47,23 +51,37 @@ class Draft:
             codec = await asyncio.to_thread(choose, first)
             sealing = Sealing(
                 lambda: Sealer(self.key, salt=secrets.token_bytes(32), codec=codec),
-                lambda: _joined(first, plain),
+                lambda: self._joined(first, plain),
             )
             async with aclosing(sealing.parts()) as parts:
                 async for part in parts:
                     self.file_bytes += len(part.data)
                     # The trailer is the last: whoever has it asks for nothing more.
                     self.sealed = sealing.sealed
-                    if self.sealed is not None:
-                        self.whole.set()
+                    self._at(SEND)
                     yield part
+                    self._at(SEAL)
+            self._at(SEND)
+
+    def _at(self, stage: str) -> None:
+        """Once its bytes are let go, the task has gone on."""
+        if self.plain is not _nothing:
+            self.stages.at(stage)
+
+    async def _joined(self, first: Bytes, rest: Plain) -> Plain:
+        data: Bytes | None = first
+        while data is not None:
+            self.stages.moved(SEAL, len(data))
+            yield data
+            self._at(self.plain_stage)
+            data = await anext(rest, None)
+            self._at(SEAL)
 
     def let_go(self) -> None:
         """It is acked: nothing is sent anew, so nobody need hold its bytes."""
         self.plain = _nothing
 
     async def close(self) -> None:
-        self.whole.set()
         if self._peeked is not None:
             await self._peeked[1].aclose()
             self._peeked = None
@@ -86,10 +104,4 @@ class Draft:
 async def _nothing() -> Plain:
     nothing: tuple[Bytes, ...] = ()
     for data in nothing:
-        yield data
-
-
-async def _joined(first: Bytes, rest: Plain) -> Plain:
-    yield first
-    async for data in rest:
         yield data

@@ -146,19 +146,22 @@ class PullLoop:
             outcome = "acked"
         except McError as error:
             outcome = error.reason.lower()
-            self._refuse(run.task, error)
+            self._refuse(run, error)
         except Exception as error:  # noqa: BLE001 - A defect that one task brings up ends that one.
             outcome = "internal"
             _log.exception("task_broke", job=self.job, task=run.task.id)
-            self._refuse(run.task, McError("INTERNAL", f"{type(error).__name__}: {error}"))
+            self._refuse(run, McError("INTERNAL", f"{type(error).__name__}: {error}"))
         finally:
             watcher = self.means.watcher
             watcher.count("mc.work.tasks", outcome=outcome)
             watcher.observe("mc.work.task.duration", clock() - began_s)
 
-    def _refuse(self, task: task_pb2.Task, error: McError) -> None:
-        _log.info("task_refused", job=self.job, task=task.id, reason=error.reason, why=str(error))
-        told = task_pb2.TaskRefused(task=task.id, reason=error.reason, message=error.message)
+    def _refuse(self, run: TaskRun, error: McError) -> None:
+        task = run.task.id
+        _log.info("task_refused", job=self.job, task=task, reason=error.reason, why=str(error))
+        told = task_pb2.TaskRefused(
+            task=task, reason=error.reason, message=error.message, trace_id=run.trace_id
+        )
         self._refused.append(told)
 
 

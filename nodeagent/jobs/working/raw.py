@@ -18,12 +18,12 @@ from nodeagent.jobs.working.ahead import (
     PIECE_BYTES,
     Data,
     Piece,
-    Reading,
     Skip,
     ahead,
     pieces_of,
     ranged,
 )
+from nodeagent.jobs.working.stages import Reads
 
 HASH_HERE_BYTES_MAX = 64 << 10  # What takes less than a hop to a thread and back.
 
@@ -34,12 +34,11 @@ class RawChunk:
 
     group: asyncio.TaskGroup
     inputs: Sequence[task_pb2.TaskInput]
-    reading: Reading
+    reading: Reads
     place: int = 0  # Of the chunk in the result.
     bad: dict[int, str] = field(default_factory=dict)  # Inputs that cannot be taken in, and why.
     files: list[task_pb2.ResultFile] = field(default_factory=list)
     bytes_in: int = 0
-    whole: asyncio.Event = field(default_factory=asyncio.Event)  # All of it was read once.
     _at: int = 0
     _hash: blake3 = field(default_factory=blake3)
     _size: int = 0  # Of the file that is being read, so far.
@@ -68,7 +67,6 @@ class RawChunk:
                 if batch_bytes >= PIECE_BYTES:
                     yield batch[0] if len(batch) == 1 else b"".join(batch)
                     batch, batch_bytes = [], 0
-        self.whole.set()
         if batch:
             yield b"".join(batch)
 

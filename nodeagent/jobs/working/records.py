@@ -26,7 +26,8 @@ from nodeagent.jobs.contract import (
     SkippedObject,
 )
 from nodeagent.jobs.facts import path_bytes, path_text
-from nodeagent.jobs.working.ahead import PIECE_BYTES, Reading, ranged
+from nodeagent.jobs.working.ahead import PIECE_BYTES, ranged
+from nodeagent.jobs.working.stages import Reads
 from nodeagent.process.events import Closed, Data, Done, Event, Opened, Quarantined
 from nodeagent.process.pool import OpenSource
 from nodeagent.process.pool import Task as Processed
@@ -71,7 +72,7 @@ class Filled:
 class Smalls:
     """Small objects of a task: whoever reads one reads those behind it along."""
 
-    def __init__(self, inputs: Sequence[task_pb2.TaskInput], reading: Reading) -> None:
+    def __init__(self, inputs: Sequence[task_pb2.TaskInput], reading: Reads) -> None:
         self._small = [one for one in inputs if one.size_bytes <= SMALL_BYTES]
         self._places = {one.path: place for place, one in enumerate(self._small)}
         self._reading = reading
@@ -104,7 +105,7 @@ class Input:
     """One object as a worker process reads it."""
 
     asked: task_pb2.TaskInput
-    reading: Reading
+    reading: Reads
     smalls: Smalls
     skipped: dict[bytes, str]
 

@@ -2,9 +2,9 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, aclosing
+from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 from multicloud.errors import McError
 from multicloud.v1 import job_pb2, task_pb2
@@ -18,6 +18,9 @@ from nodeagent.jobs.working.raw import RawChunk
 from nodeagent.jobs.working.records import Filled, Input, Pipelines, Recording, Smalls, processed
 from nodeagent.jobs.working.room import Room
 from nodeagent.jobs.working.sending import Sender, Sending
+from nodeagent.jobs.working.stages import PROCESS, SEAL, Stages, TimedReads
+from nodeagent.jobs.working.tracing import Traces, Watcher, nodes_of, tell_stages
+from nodeagent.process.events import Data
 from nodeagent.wire.flow import first_of
 
 RECORD_BYTES_MAX = 256 << 20  # What is longer is no record; no chunk of records is.
@@ -37,16 +40,6 @@ class Ledger(Protocol):
         ...
 
 
-class Watcher(Protocol):
-    """Telemetry as a worker uses it."""
-
-    def span(
-        self, name: str, *, parent: str | None = None, **facts: Any
-    ) -> AbstractContextManager[Any]: ...
-    def count(self, name: str, n: float = 1, **labels: str) -> None: ...
-    def observe(self, name: str, value: float, **labels: str) -> None: ...
-
-
 @dataclass(slots=True)
 class JobMeans:
     """What every task of a job uses on this node."""
@@ -63,6 +56,7 @@ class JobMeans:
     python_path: Sequence[str]
     watcher: Watcher
     tails: asyncio.TaskGroup  # For chunks that go on to their last copies.
+    traces: Traces
 
 
 @dataclass(slots=True)
@@ -72,21 +66,40 @@ class TaskRun:
     means: JobMeans
     task: task_pb2.Task
     stage: str = "waits for room"
+    stages: Stages = field(default_factory=Stages)
+    trace_id: str = ""
     _bad: dict[int, str] = field(default_factory=dict)  # Inputs that are skipped, and why.
     _sendings: list[Sending] = field(default_factory=list)
+    _lost: list[Sending] = field(default_factory=list)  # Without an ack.
     _aside: list[int] = field(default_factory=list)
 
     async def run(self) -> None:
         """Returns when the result is a fact. McError when the task could not be done here."""
-        means, task = self.means, self.task
-        facts = {"job": means.order.job, "task": task.id, "attempt": task.attempt}
+        means, task, order = self.means, self.task, self.means.order
+        facts = {
+            "job": order.job,
+            "task": task.id,
+            "attempt": task.attempt,
+            "one_in": order.trace_one_in or None,
+        }
+        links = [order.traceparent] if order.traceparent else []
         async with means.room.place(self._held_bytes()) as held:
-            parent = means.order.traceparent or None
-            with means.watcher.span("task", parent=parent, **facts) as span:
-                result = await self._result(held)
-                result.trace_id = span.trace_id
+            # A trace of its own: that of a job with all its chunks could not be looked at.
+            with means.watcher.span("chunk", parent="", links=links, **facts) as span:
+                self.trace_id = span.trace_id
+                try:
+                    result = await self._result(held)
+                except McError:
+                    means.traces.failed(span.trace_id, nodes_of([*self._sendings, *self._lost]))
+                    raise
+                finally:
+                    self.stages.at("")
+                    tell_stages(means.watcher, span, self.stages, self._sendings)
+                result.trace_id, result.traceparent = span.trace_id, span.traceparent
+                result.seconds = self.stages.seconds
+                result.stages.extend(self.stages.told())
                 self.stage = "tells the keepers"
-                with means.watcher.span("fact"):
+                with means.watcher.span("chunk.fact"):
                     await means.ledger.append([result_fact(result)])
         means.room.unsafe += 1
         means.tails.create_task(self._tail(result, span.traceparent))
@@ -140,15 +153,14 @@ class TaskRun:
         self.stage = "reads and sends"
         try:
             async with asyncio.TaskGroup() as reads:
-                chunk = RawChunk(reads, self.task.inputs, means.reading, bad=self._bad)
-                draft = Draft(means.key, chunk.plain)
-                reads.create_task(self._spanned("ingest", chunk.whole))
+                reading = TimedReads(means.reading, self.stages)
+                chunk = RawChunk(reads, self.task.inputs, reading, bad=self._bad)
+                draft = Draft(means.key, chunk.plain, self.stages)
                 try:
                     if await draft.peek():
                         most = sum(asked.range.size_bytes for asked in self.task.inputs)
                         await self._sent(draft, most)
                 finally:
-                    chunk.whole.set()
                     await draft.close()
         except BaseExceptionGroup as failed:
             raise first_of(failed) from failed
@@ -180,33 +192,30 @@ class TaskRun:
         )
         asked = {path_text(one.path): one for one in inputs}
         skipped: dict[bytes, str] = {}
-        smalls = Smalls(inputs, means.reading)
+        reading = TimedReads(means.reading, self.stages)
+        smalls = Smalls(inputs, reading)
         events = means.pipelines.run(
-            work, lambda part: Input(asked[part.path], means.reading, smalls, skipped)
+            work, lambda part: Input(asked[part.path], reading, smalls, skipped)
         )
-        over = asyncio.Event()
-        means.tails.create_task(self._spanned("process", over))
+        self.stages.at(PROCESS)
         try:
             async with aclosing(events) as found:
                 async for event in found:
+                    if isinstance(event, Data):
+                        self.stages.moved(PROCESS, len(event.data))
                     async for full, aside in recording.take(event):
                         await self._filled(full, recording, aside=aside)
         except McError as error:
             for path, why in skipped.items():
                 raise SkippedObject(path, why) from error
             raise
-        finally:
-            over.set()
-
-    async def _spanned(self, name: str, over: asyncio.Event) -> None:
-        """Stages of a task overlap: each span lives in a task of its own."""
-        with self.means.watcher.span(name):
-            await over.wait()
 
     async def _filled(self, full: Filled, recording: Recording, *, aside: bool) -> None:
         place = len(self._sendings)
         self.stage = "sends"
-        await self._sent(Draft(self.means.key, full.plain), full.size_bytes)
+        draft = Draft(self.means.key, full.plain, self.stages, plain_stage=SEAL)
+        await self._sent(draft, full.size_bytes)
+        self.stages.at(PROCESS)
         if aside:
             self._aside.append(place)
         else:
@@ -221,7 +230,6 @@ class TaskRun:
         sending = Sending(draft)
         work = means.sender.send(sending, self.task.id, place, plain_bytes_max)
         task = means.tails.create_task(work)
-        means.tails.create_task(self._spanned("seal", draft.whole))
         try:
             await sending.acked.wait()
         except asyncio.CancelledError:
@@ -230,6 +238,7 @@ class TaskRun:
             raise
         if sending.at_ack is None:
             assert sending.error is not None, "it ended without a word"
+            self._lost.append(sending)
             raise sending.error
         draft.let_go()
         self._sendings.append(sending)
@@ -291,13 +300,17 @@ class TaskRun:
             done = [sending.done for sending in self._sendings]
             if all(one is not None and one.reached.safe for one in done):
                 outcome = "safe"
+                nodes = nodes_of(self._sendings)
+                means.traces.ended(result.trace_id, result.seconds, nodes)
                 chunks = [_chunk(sending) for sending in self._sendings]
                 fact = safe_fact(result_fact(result).id, chunks, self._late_edges())
-                with means.watcher.span("fact", parent=traceparent):
+                with means.watcher.span("chunk.fact", parent=traceparent):
                     await means.ledger.append([fact])
         except McError as error:
             outcome = error.reason.lower()
         finally:
+            if outcome != "safe":
+                means.traces.failed(result.trace_id, nodes_of(self._sendings))
             means.room.unsafe -= 1
             means.watcher.count("mc.work.results", outcome=outcome)
 

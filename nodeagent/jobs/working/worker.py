@@ -24,7 +24,8 @@ from nodeagent.jobs.working.pull import Pull, PullLoop
 from nodeagent.jobs.working.records import Pipelines
 from nodeagent.jobs.working.room import Room
 from nodeagent.jobs.working.sending import CarefulBrain, Deliverer, Sender
-from nodeagent.jobs.working.task import JobMeans, Watcher
+from nodeagent.jobs.working.task import JobMeans
+from nodeagent.jobs.working.tracing import Traces, Watcher
 from nodeagent.rpc.policies import policy_of
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -56,6 +57,7 @@ class WorkerParts:
     python_path: Callable[[], Sequence[str]]
     room: Room
     watcher: Watcher
+    traces: Traces
     rng: Random = field(default_factory=Random)
 
 
@@ -116,11 +118,13 @@ class Worker:
         source: "_Source",
         group: asyncio.TaskGroup,
     ) -> JobMeans:
-        parts, spec = self.parts, header().spec
+        parts, spec, value = self.parts, header().spec, header()
         policy = policy_of(spec.policy)
         ack_copies = spec.policy.ack_copies or min(ACK_COPIES_DEFAULT, policy.replicas)
         return JobMeans(
-            order=task_pb2.WorkOrder(job=job, traceparent=header().traceparent),
+            order=task_pb2.WorkOrder(
+                job=job, traceparent=value.traceparent, trace_one_in=value.trace_one_in
+            ),
             pipeline=parts.pipeline_of(spec),
             target_bytes=spec.chunk_size_bytes,
             key=key,
@@ -141,6 +145,7 @@ class Worker:
             python_path=parts.python_path(),
             watcher=parts.watcher,
             tails=group,
+            traces=parts.traces,
         )
 
 

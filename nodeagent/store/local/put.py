@@ -50,7 +50,7 @@ class LocalPut:
         self._run = run
         self._draft = draft
         self._on_end = ended
-        self._trace = volume.observer.trace()
+        self._trace = ""  # Of whoever commits.
         self._over: asyncio.Future[None] = loop.create_future()
         self._waiter: asyncio.Future[None] | None = None
         self._ended = False
@@ -89,6 +89,7 @@ class LocalPut:
             await self.abort()
             taken, size = self._taken_bytes, envelope.file_bytes
             raise refusals.other_size(envelope.chunk_id, taken, size)
+        self._trace = self._volume.observer.trace()
         self._end(lambda: self._finish(envelope, pin))
         await asyncio.shield(self._over)
         if self._error is not None:
