@@ -1,4 +1,4 @@
-"""`mcctl node drain`, `undrain` and `remove`: what an operator decides about a node."""
+"""`mcctl node undrain` and `remove`: what an operator decides about a node."""
 
 from typing import Annotated, Any
 
@@ -12,14 +12,6 @@ from multicloud.v1 import admin_pb2, common_pb2
 
 THERE = (common_pb2.NODE_STATE_ALIVE, common_pb2.NODE_STATE_DRAINING)
 NodeName = Annotated[str, typer.Argument(metavar="NODE", help="Name or id.")]
-
-
-def drain(name: NodeName) -> None:
-    """Nothing new is placed on the node from now on, also after it restarts."""
-    fields = run_async(_drain(name))
-    said = f"{fields['name']} is draining: nothing new is placed on it"
-    show.emit(fields, [said, "what it has stays where it is; a restart changes nothing"])
-    show.next_step(f"`mcctl node undrain {fields['name']}` has it back")
 
 
 def undrain(name: NodeName) -> None:
@@ -41,12 +33,6 @@ def remove(name: NodeName) -> int | None:
         f"`mcctl cluster issue-node {gone}`"
     )
     return None
-
-
-async def _drain(name: str) -> dict[str, Any]:
-    async with reach.client() as client:
-        answer = await client.admin.DrainNode(admin_pb2.DrainNodeRequest(node=name))
-        return _fields(client, answer.node)
 
 
 async def _undrain(name: str) -> dict[str, Any]:

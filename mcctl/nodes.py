@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mcctl import membership, reach, show, volumes, watching
+from mcctl import draining, membership, reach, show, volumes, watching
 from mcctl.cli import run_async
 from mcctl.show import Cell, Table
 from multicloud.errors import McError
@@ -13,7 +13,7 @@ from multicloud.v1 import admin_pb2
 
 node = typer.Typer(no_args_is_help=True)
 
-node.command("drain")(membership.drain)
+node.command("drain")(draining.drain)
 node.command("undrain")(membership.undrain)
 node.command("remove")(membership.remove)
 
@@ -95,12 +95,20 @@ def _row(fields: dict[str, Any]) -> list[str | Cell]:
     state, rtt_ms = fields["state"], fields["rtt_ms"]
     return [
         *(fields[key] or "-" for key in ("name", "cloud", "region", "zone")),
-        Cell(state, STATE_STYLES.get(state, "bold red")),
+        Cell(_shown(fields), STATE_STYLES.get(state, "bold red")),
         "-" if rtt_ms is None else f"{rtt_ms:.1f}",
         fields["address"] or "-",
         _days_left(fields["certificate_ends"]),
         fields["version"] or "-",
     ]
+
+
+def _shown(fields: dict[str, Any]) -> str:
+    """A node that is being emptied, with how far it is."""
+    leaving = fields["leaving"]
+    if fields["state"] != "draining" or leaving is None:
+        return str(fields["state"])
+    return "emptied" if leaving["done"] else f"draining, {leaving['chunks_left']} left"
 
 
 def _days_left(ends: str | None) -> str:

@@ -45,6 +45,19 @@ class Seen:
             "version": facts.version,
             "silent_s": round(self.node.silent_s, 3),
             "certificate_ends": self.node.certificate_end_time or None,
+            "leaving": self._leaving(),
+        }
+
+    def _leaving(self) -> dict[str, Any] | None:
+        """Of a node that is being emptied."""
+        if not self.node.facts.copies.HasField("leaving"):
+            return None
+        left = self.node.facts.copies.leaving
+        return {
+            "chunks_left": left.chunks,
+            "bytes_left": left.bytes,
+            "done": left.done,
+            "waits": list(left.waits),
         }
 
 

@@ -104,6 +104,7 @@ def _screen(found: dict[str, Any]) -> list[Block]:
     blocks.append(_council_line(found["council"]))
     if found["chunks_by_copies"] or found["chunks_uncounted"]:
         blocks.append(_copies_line(found))
+    blocks += [_leaving_line(node) for node in nodes if node["state"] == "draining"]
     blocks += map(_job_line, found["jobs"])
     if found["usd_today"]:
         blocks.append(f"today: ${found['usd_today']:.2f}")
@@ -146,6 +147,17 @@ def _copies_line(found: dict[str, Any]) -> str:
         amount = f"{_count(debt['chunks'], 'chunk')}, {human(debt['bytes'])}"
         left = f"; to repair: {amount}, the oldest for {debt['oldest_s']} s"
     return f"chunks: {', '.join(parts)}{left}"
+
+
+def _leaving_line(node: dict[str, Any]) -> Cell:
+    name, leaving = node["name"], node["leaving"]
+    if leaving is None:
+        return Cell(f"{name} is draining", "yellow")
+    if leaving["done"]:
+        return Cell(f"{name} is empty: its machine may be deleted, `mcctl node remove {name}`")
+    amount = f"{_count(leaving['chunks_left'], 'chunk')}, {human(leaving['bytes_left'])}"
+    why = "".join(f"; {one}" for one in leaving["waits"])
+    return Cell(f"{name} is draining: {amount} to bring elsewhere{why}", "yellow")
 
 
 def _job_line(job: dict[str, Any]) -> Cell:

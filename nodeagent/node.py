@@ -195,7 +195,7 @@ class Node:
         served = frozenset(service.full_name for service in all_services())
         return {
             "PeerService": [PeerService(self.exchange)],
-            "ChunkService": [self.data.service],
+            "ChunkService": [self.data.service, self.jobs.datasets.naming],
             "CouncilService": [self.council.service],
             **self.jobs.services,
             "AdminService": [

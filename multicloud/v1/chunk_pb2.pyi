@@ -10,6 +10,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from multicloud.v1 import common_pb2 as _common_pb2
+from multicloud.v1 import job_pb2 as _job_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -705,3 +706,84 @@ class UnpinChunksResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UnpinChunksResponse: _TypeAlias = UnpinChunksResponse  # noqa: Y015
+
+@_typing.final
+class NameChunksRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHUNK_IDS_FIELD_NUMBER: _builtins.int
+    ANEW_FIELD_NUMBER: _builtins.int
+    WITNESS_FIELD_NUMBER: _builtins.int
+    anew: _builtins.bool
+    """Versions are asked of the council, not of the copy at hand."""
+    witness: _builtins.bool
+    """By the other way of reading, which remembers nothing."""
+    @_builtins.property
+    def chunk_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]: ...
+    def __init__(
+        self,
+        *,
+        chunk_ids: _abc.Iterable[_builtins.bytes] | None = ...,
+        anew: _builtins.bool = ...,
+        witness: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["anew", b"anew", "chunk_ids", b"chunk_ids", "witness", b"witness"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NameChunksRequest: _TypeAlias = NameChunksRequest  # noqa: Y015
+
+@_typing.final
+class NameChunksResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SAID_FIELD_NUMBER: _builtins.int
+    NAMED_FIELD_NUMBER: _builtins.int
+    LIVE_CHUNKS_FIELD_NUMBER: _builtins.int
+    said: _builtins.bool
+    """False: no version was ever decided."""
+    live_chunks: _builtins.int
+    """How many are named in all; 0 for a witness."""
+    @_builtins.property
+    def named(self) -> _containers.RepeatedCompositeFieldContainer[Global___NamedChunk]:
+        """Of those that were asked for."""
+
+    def __init__(
+        self,
+        *,
+        said: _builtins.bool = ...,
+        named: _abc.Iterable[Global___NamedChunk] | None = ...,
+        live_chunks: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["live_chunks", b"live_chunks", "named", b"named", "said", b"said"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NameChunksResponse: _TypeAlias = NameChunksResponse  # noqa: Y015
+
+@_typing.final
+class NamedChunk(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHUNK_ID_FIELD_NUMBER: _builtins.int
+    POLICY_FIELD_NUMBER: _builtins.int
+    chunk_id: _builtins.bytes
+    @_builtins.property
+    def policy(self) -> _job_pb2.Policy: ...
+    def __init__(
+        self,
+        *,
+        chunk_id: _builtins.bytes = ...,
+        policy: _job_pb2.Policy | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk_id", b"chunk_id", "policy", b"policy"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NamedChunk: _TypeAlias = NamedChunk  # noqa: Y015

@@ -70,6 +70,11 @@ class ChunkServiceStub:
                 request_serializer=multicloud_dot_v1_dot_chunk__pb2.UnpinChunksRequest.SerializeToString,
                 response_deserializer=multicloud_dot_v1_dot_chunk__pb2.UnpinChunksResponse.FromString,
                 _registered_method=True)
+        self.NameChunks = channel.unary_unary(
+                '/multicloud.v1.ChunkService/NameChunks',
+                request_serializer=multicloud_dot_v1_dot_chunk__pb2.NameChunksRequest.SerializeToString,
+                response_deserializer=multicloud_dot_v1_dot_chunk__pb2.NameChunksResponse.FromString,
+                _registered_method=True)
 
 
 class ChunkServiceServicer:
@@ -129,6 +134,14 @@ class ChunkServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def NameChunks(self, request, context):
+        """NameChunks says which chunks a dataset names, for a node that has no keys
+        and so cannot read what versions hold. KEY_MISSING from one that has none.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ChunkServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -166,6 +179,11 @@ def add_ChunkServiceServicer_to_server(servicer, server):
                     servicer.UnpinChunks,
                     request_deserializer=multicloud_dot_v1_dot_chunk__pb2.UnpinChunksRequest.FromString,
                     response_serializer=multicloud_dot_v1_dot_chunk__pb2.UnpinChunksResponse.SerializeToString,
+            ),
+            'NameChunks': grpc.unary_unary_rpc_method_handler(
+                    servicer.NameChunks,
+                    request_deserializer=multicloud_dot_v1_dot_chunk__pb2.NameChunksRequest.FromString,
+                    response_serializer=multicloud_dot_v1_dot_chunk__pb2.NameChunksResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -358,6 +376,33 @@ class ChunkService:
             '/multicloud.v1.ChunkService/UnpinChunks',
             multicloud_dot_v1_dot_chunk__pb2.UnpinChunksRequest.SerializeToString,
             multicloud_dot_v1_dot_chunk__pb2.UnpinChunksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def NameChunks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/multicloud.v1.ChunkService/NameChunks',
+            multicloud_dot_v1_dot_chunk__pb2.NameChunksRequest.SerializeToString,
+            multicloud_dot_v1_dot_chunk__pb2.NameChunksResponse.FromString,
             options,
             channel_credentials,
             insecure,

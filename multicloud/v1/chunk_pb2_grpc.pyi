@@ -56,6 +56,10 @@ class ChunkServiceStub:
     """
     UnpinChunks: _grpc.UnaryUnaryMultiCallable[_chunk_pb2.UnpinChunksRequest, _chunk_pb2.UnpinChunksResponse]
     """UnpinChunks ends the pins of a job whose outcome is decided."""
+    NameChunks: _grpc.UnaryUnaryMultiCallable[_chunk_pb2.NameChunksRequest, _chunk_pb2.NameChunksResponse]
+    """NameChunks says which chunks a dataset names, for a node that has no keys
+    and so cannot read what versions hold. KEY_MISSING from one that has none.
+    """
 
 @_typing.type_check_only
 class ChunkServiceAsyncStub(ChunkServiceStub):
@@ -83,6 +87,10 @@ class ChunkServiceAsyncStub(ChunkServiceStub):
     """
     UnpinChunks: _aio.UnaryUnaryMultiCallable[_chunk_pb2.UnpinChunksRequest, _chunk_pb2.UnpinChunksResponse]  # type: ignore[assignment]
     """UnpinChunks ends the pins of a job whose outcome is decided."""
+    NameChunks: _aio.UnaryUnaryMultiCallable[_chunk_pb2.NameChunksRequest, _chunk_pb2.NameChunksResponse]  # type: ignore[assignment]
+    """NameChunks says which chunks a dataset names, for a node that has no keys
+    and so cannot read what versions hold. KEY_MISSING from one that has none.
+    """
 
 class ChunkServiceServicer(metaclass=_abc_1.ABCMeta):
     """ChunkService moves sealed chunks between nodes."""
@@ -149,5 +157,15 @@ class ChunkServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_chunk_pb2.UnpinChunksResponse, _abc.Awaitable[_chunk_pb2.UnpinChunksResponse]]:
         """UnpinChunks ends the pins of a job whose outcome is decided."""
+
+    @_abc_1.abstractmethod
+    def NameChunks(
+        self,
+        request: _chunk_pb2.NameChunksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_chunk_pb2.NameChunksResponse, _abc.Awaitable[_chunk_pb2.NameChunksResponse]]:
+        """NameChunks says which chunks a dataset names, for a node that has no keys
+        and so cannot read what versions hold. KEY_MISSING from one that has none.
+        """
 
 def add_ChunkServiceServicer_to_server(servicer: ChunkServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -28,7 +28,7 @@ def _of(*roles: str) -> Rule:
 
 _NODES = _of(NODE)
 _BULK = replace(_NODES, bulk=True)
-_BALLOT = replace(_NODES, unmetered=True)
+_PACED = replace(_NODES, unmetered=True)
 _LOOK = _of(SUBMITTER, OPERATOR, ADMIN, AUDITOR)
 _READ = _of(SUBMITTER, OPERATOR, ADMIN)
 _READ_BULK = replace(_READ, bulk=True)
@@ -53,18 +53,19 @@ ACCESS: Mapping[str, Rule] = {
             "PeerService/Greet": _NODES,
             "WatchService/Observe": _BULK,
             "WatchService/Tell": _NODES,
-            "CouncilService/Prepare": _BALLOT,
-            "CouncilService/Accept": _BALLOT,
+            "CouncilService/Prepare": _PACED,
+            "CouncilService/Accept": _PACED,
             "CouncilService/Seal": _NODES,
             "CouncilService/Install": _NODES,
             "CouncilService/ListRegisters": _NODES,
             "ChunkService/PutChunk": _BULK,
             "ChunkService/GetChunk": _BULK,
             "ChunkService/HaveChunks": _NODES,
-            "ChunkService/VerifyChunks": _NODES,
+            "ChunkService/VerifyChunks": _PACED,
             "ChunkService/DeleteChunks": _NODES,
             "ChunkService/PushChunk": _BULK,
             "ChunkService/UnpinChunks": _NODES,
+            "ChunkService/NameChunks": _PACED,
             "TaskService/PullTasks": _BULK,
             "LedgerService/AppendFacts": _BULK,
             "LedgerService/ReadFacts": _BULK,

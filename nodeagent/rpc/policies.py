@@ -33,6 +33,16 @@ def policy_of(asked: job_pb2.Policy) -> Policy:
     )
 
 
+def policy_message(policy: Policy) -> job_pb2.Policy:
+    """The same, with what was left to the default written out."""
+    return job_pb2.Policy(
+        replicas=policy.replicas,
+        spread=[job_pb2.SpreadRule(level=int(at), count=n) for at, n in policy.spread],  # type: ignore[arg-type]
+        allow_regions=policy.allow,
+        near_region=policy.near,
+    )
+
+
 def refused(policy: Policy, impossible: PolicyImpossible) -> McError:
     ways = ["add nodes in other places"]
     if policy.allow:

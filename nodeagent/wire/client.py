@@ -54,6 +54,13 @@ class ChunkClient:
         answer = await self._ask(node, "DeleteChunks", request, chunk_pb2.DeleteChunksResponse)
         return list(answer.results)
 
+    async def name(
+        self, node: str, ids: Sequence[bytes], *, anew: bool, witness: bool = False
+    ) -> chunk_pb2.NameChunksResponse:
+        """Which of them a dataset names, by a node that has keys."""
+        request = chunk_pb2.NameChunksRequest(chunk_ids=ids, anew=anew, witness=witness)
+        return await self._ask(node, "NameChunks", request, chunk_pb2.NameChunksResponse)
+
     async def unpin(self, node: str, job: str) -> int:
         request = chunk_pb2.UnpinChunksRequest(job=job)
         answer = await self._ask(node, "UnpinChunks", request, chunk_pb2.UnpinChunksResponse)

@@ -1,13 +1,16 @@
 """What the versions keep alive, as the trash pass and its inspector are told."""
 
+import asyncio
 import time
 from dataclasses import dataclass
 
 import pytest
 
 from multicloud.errors import McError
+from multicloud.v1 import chunk_pb2
 from nodeagent.council.contract import Register
 from nodeagent.council.inmemory import InMemoryCouncil
+from nodeagent.jobs.datasets.naming import AskedRoots, NamingService
 from nodeagent.jobs.datasets.roots import VersionRoots
 from nodeagent.jobs.datasets.versions import RESTORE_WITHIN_S, Versions
 from tests.datasets.shelf import Shelf
@@ -96,3 +99,53 @@ async def test_a_node_without_a_majority_names_nothing_and_so_deletes_nothing(
 async def test_while_nobody_has_made_a_version_nothing_is_said(trio: Shelf) -> None:
     empty = VersionRoots(Versions(InMemoryCouncil()), trio.datasets(0).reading)
     assert await empty.read() is None
+
+
+def without_keys(trio: Shelf) -> AskedRoots:
+    """Node 3, as if it only stored."""
+    one, node = trio.datasets(2), trio.nodes[2].node
+    return AskedRoots(Versions(one.council), node.data.store, node.upkeep.members, node.data.client)
+
+
+async def test_a_node_without_keys_is_told_what_is_live_and_may_collect_the_rest(
+    trio: Shelf,
+) -> None:
+    record = await trio.put("told", "1", {b"x": [b"z" * 10]})
+    mine = {*trio.chunks["told@1"], *(ref.id for ref in record.manifest)}
+    asked = without_keys(trio)
+    async with asyncio.timeout(10):
+        # Whoever is asked answers by its copy of the decisions, which may be a moment old.
+        while not ((live := await asked.read()) and mine <= set(live.chunks)):
+            await asyncio.sleep(0.05)
+    known = await roots(trio).read()
+    assert known
+    assert {one: known.chunks[one] for one in live.chunks} == live.chunks
+    assert live.in_all == len(known.chunks)
+    named, as_of_unix_s = await asked.names([*mine, bytes(32)])
+    assert named == {**dict.fromkeys(mine, True), bytes(32): False}
+    assert as_of_unix_s <= time.time()
+
+
+async def test_a_node_without_keys_that_nobody_tells_anything_deletes_nothing(trio: Shelf) -> None:
+    await trio.put("untold", "1", {b"x": [b"u" * 10]})
+    asked = without_keys(trio)
+
+    class Nobody:
+        async def name(self, node: str, ids: object, **how: bool) -> chunk_pb2.NameChunksResponse:
+            raise McError("KEY_MISSING", "this node only stores")
+
+    asked.asking = Nobody()
+    with pytest.raises(McError, match="this node has no keys, and nobody told it"):
+        await asked.read()
+    with pytest.raises(McError, match="this node only stores"):
+        await asked.names([bytes(32)])
+
+
+async def test_what_a_node_without_keys_asks_another_one_without_is_refused(trio: Shelf) -> None:
+    class Keyless:
+        async def read(self, *, anew: bool = True) -> None:
+            raise McError("KEY_MISSING", "this node only stores")
+
+    naming = NamingService(Keyless())  # type: ignore[arg-type]
+    with pytest.raises(McError, match="only stores"):
+        await naming.name_chunks(chunk_pb2.NameChunksRequest(), None)  # type: ignore[arg-type]

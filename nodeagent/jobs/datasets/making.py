@@ -10,6 +10,7 @@ from multicloud.errors import McError
 from nodeagent.core.chunk.keys import ClusterKey
 from nodeagent.council.contract import Council
 from nodeagent.jobs.datasets.chunk_reading import ChunkReading
+from nodeagent.jobs.datasets.naming import AskedRoots, NamingService
 from nodeagent.jobs.datasets.racing import Means
 from nodeagent.jobs.datasets.reading import Reading
 from nodeagent.jobs.datasets.removing import Removing
@@ -21,6 +22,7 @@ from nodeagent.jobs.datasets.whereabouts import NONCE_BYTES, AskedWhereabouts
 from nodeagent.store.keyring_council import CouncilKeyring
 from nodeagent.store.volumes import Volumes
 from nodeagent.upkeep.contract import Members
+from nodeagent.upkeep.named import Namer
 from nodeagent.wire.client import ChunkClient
 from nodeagent.wire.ground import Ground
 
@@ -41,7 +43,8 @@ class Datasets:
     keyring: CouncilKeyring = field(init=False)
     versions: Versions = field(init=False)
     reading: Reading = field(init=False)
-    roots: VersionRoots = field(init=False)
+    roots: Namer = field(init=False)
+    naming: NamingService = field(init=False)
     service: DatasetService = field(init=False)
 
     def __post_init__(self) -> None:
@@ -52,7 +55,10 @@ class Datasets:
             self.ground, self.store, where, self._report, self.members.name, self.members.away
         )
         self.reading = Reading(self.versions, self.keyring, ChunkReading(means))
-        self.roots = VersionRoots(self.versions, self.reading, self.clock_unix_s)
+        read = VersionRoots(self.versions, self.reading, self.clock_unix_s)
+        self.naming, self.roots = NamingService(read), read
+        if not self.cluster_keys and self.store is not None:
+            self.roots = AskedRoots(self.versions, self.store, self.members, self.client)
         self.service = DatasetService(
             self.versions,
             self.reading,
