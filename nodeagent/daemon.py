@@ -14,6 +14,7 @@ from identity.names import Identity
 from identity.store import NodeIdentity
 from multicloud import __version__
 from multicloud.errors import McError
+from nodeagent.clouds.making import node_clouds
 from nodeagent.config.live import LiveConfig
 from nodeagent.config.load import Loaded
 from nodeagent.node import Node
@@ -76,7 +77,11 @@ class Daemon:
         self, identity: NodeIdentity, group: asyncio.TaskGroup, stack: AsyncExitStack
     ) -> None:
         heard = TelemetryObserver(self.telemetry)
-        store = await open_volumes(self.live.current, self.folder.path, observer=heard)
+        clouds = node_clouds(self.live, self.telemetry)
+        stack.push_async_callback(clouds.close)
+        store = await open_volumes(
+            self.live.current, self.folder.path, observer=heard, clouds=clouds
+        )
         stack.push_async_callback(store.close)
         node = self.node = Node(
             live=self.live,
@@ -86,6 +91,7 @@ class Daemon:
             observer=CallObserver(self.telemetry),
             watcher=self.telemetry,
             store=store,
+            clouds=clouds,
             spawn=group.create_task,
             ready=lambda: self.ready,
             healthy=lambda: all(check.ok for check in self.live_checks()),

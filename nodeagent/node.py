@@ -20,6 +20,7 @@ from multicloud import regions
 from multicloud.errors import McError
 from multicloud.v1 import admin_pb2, common_pb2
 from nodeagent.body import Body
+from nodeagent.clouds.making import NodeClouds
 from nodeagent.config.live import LiveConfig
 from nodeagent.core.bucket import Buckets
 from nodeagent.council.making import NodeCouncil
@@ -89,9 +90,10 @@ class Node:
         healthy: Callable[[], bool],
         rng: Random | None = None,
         job_parts: JobParts | None = None,
+        clouds: NodeClouds | None = None,
     ) -> None:
         config = live.current
-        self.live, self.folder, self.identity = live, folder, identity
+        self.live, self.folder, self.identity, self.clouds = live, folder, identity, clouds
         self.telemetry = watcher
         self.audit = AuditLog(
             folder.path / "audit",
@@ -123,7 +125,7 @@ class Node:
         self.driver = Driver(self.body, brain, rng or Random(), self.regions.rtt_ms)
         self.deliverer = self._deliverer(store)
         self.upkeep, self.council = self._upkeep(watcher), self._council(watcher)
-        self.jobs = NodeJobs(self, job_parts or JobParts())
+        self.jobs = NodeJobs(self, job_parts or JobParts(clouds=clouds))
         self.removals = self.council.removals(self.decisions, self.driver.post, self._end_removed)
         for node_id in config.dev.peers:
             self.roster.peer(node_id)

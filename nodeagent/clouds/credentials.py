@@ -19,10 +19,6 @@ from multicloud.errors import McError
 
 ANONYMOUS = "anonymous"
 SECRET_BYTES_MAX = 64 << 10
-REFERENCE = (
-    r"^(|anonymous|(file:|secret://file)/.+|(env:|secret://env/)[A-Za-z_][A-Za-z0-9_]*"
-    r"|secret://systemd/[A-Za-z0-9._-]+)$"
-)
 _INI = re.compile(r"^\s*([a-z_]+)\s*[=:]\s*(\S.*?)\s*$", re.MULTILINE)
 
 

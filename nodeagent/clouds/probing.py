@@ -4,9 +4,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from enum import Enum
 from secrets import token_hex
 
+import structlog
+
 from multicloud.errors import McError
 from nodeagent.clouds.contract import Abilities, Bucket, Object
+from nodeagent.clouds.refusals import uri
 
+_log = structlog.stdlib.get_logger(__name__)
 NAME = ".multicloud-probe-"
 BODY = b"multicloud tries out what this endpoint can do"
 _NO_RANGE = "it has no ranged reads: nothing can be read from it"
@@ -49,7 +53,10 @@ async def probe(
         if spoilt is not None:
             await bucket.delete(bad)
     kept = ((ranged, _NO_RANGE), (pinned, _NO_PIN), (absent, _NO_ABSENT), (checks, _NO_CHECKSUMS))
-    return Abilities(ranged, pinned, absent, checks, tuple(said for yes, said in kept if not yes))
+    said = tuple(what for yes, what in kept if not yes)
+    for what in said:
+        _log.warning("cloud_lacks", bucket=uri(bucket.place, ""), what=what)
+    return Abilities(ranged, pinned, absent, checks, said)
 
 
 async def _reads_a_range(bucket: Bucket, found: Object) -> bool:

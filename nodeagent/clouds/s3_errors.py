@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from botocore import exceptions as sdk
+
 from multicloud.errors import McError
 from nodeagent.clouds import refusals
 from nodeagent.clouds.contract import Place
@@ -32,8 +34,6 @@ _UNKNOWN = {"InvalidAccessKeyId", "InvalidToken", "SignatureDoesNotMatch", "Inva
 
 
 def mapped(error: Exception, request: str, way: Way, place: Place, key: str) -> McError:
-    from botocore import exceptions as sdk  # Here is an SDK's error, so it was imported before.
-
     match error:
         case McError():
             return error

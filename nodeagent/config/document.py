@@ -89,7 +89,13 @@ def _entries(option: Option, head: str) -> Iterator[str]:
     yield from _wrapped(f"{_remark(option)} None by default; one looks like this:")
     yield f"#     {head}\n"
     for entry in fields_of(option.entry):
-        yield f"#     {entry.key} = {as_toml(entry.example)}  # {entry.why}\n"
+        example = entry.default if entry.example is None else entry.example
+        line = f"#     {entry.key} = {as_toml(example)}"
+        if len(line) + len(entry.why) + 4 <= WIDTH:
+            yield f"{line}  # {entry.why}\n"
+        else:
+            yield from (f"#     {why}" for why in _wrapped(entry.why))
+            yield f"{line}\n"
 
 
 def _wrapped(text: str) -> Iterator[str]:

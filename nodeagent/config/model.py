@@ -4,6 +4,7 @@ This file is the only list of options. `config/nodeagent.toml`, the JSON Schema 
 `mcctl config explain` are made from it.
 """
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -29,6 +30,10 @@ HTTP = rf"^$|{LISTEN}"
 ENDPOINT = r"^(https?://.+)?$"
 OPTIONAL_NODE_ID = r"^([0-9a-f]{16})?$"
 BUCKET = r"^((s3|gs)://[a-z0-9][a-z0-9._-]{1,253}|az://[a-z0-9]{3,24}/[a-z0-9][a-z0-9-]{1,62})(/[A-Za-z0-9._=-]+)*/?$"
+BUCKET_NAME = r"^[A-Za-z0-9][A-Za-z0-9._/-]{1,254}$"
+LOOPBACK = re.compile(r"http://(localhost|127(\.[0-9]{1,3}){3}|\[::1\])(:[0-9]+)?(/|$)")
+REGION = r"^[a-z0-9-]{0,63}$"
+REFERENCE = r"^(|anonymous|(file:|secret://file)/.+|(env:|secret://env/)[A-Za-z_][A-Za-z0-9_]*|secret://systemd/[A-Za-z0-9._-]+)$"
 
 # What a pattern asks for, in words.
 WORDS = {
@@ -41,6 +46,9 @@ WORDS = {
     OPTIONAL_NODE_ID: "empty, or 16 hex digits in lower case",
     BUCKET: "s3://BUCKET/prefix, gs://BUCKET/prefix or az://ACCOUNT/CONTAINER/prefix",
     ENDPOINT: "http://host:port or https://host:port, or empty",
+    BUCKET_NAME: "a bucket's name, or ACCOUNT/CONTAINER",
+    REGION: "a region as its cloud calls it, such as eu-central-1, or empty",
+    REFERENCE: "file:/PATH, env:NAME, secret://systemd/NAME, anonymous, or empty for the cloud's own chain",
 }
 
 
@@ -236,6 +244,35 @@ class Source(Section):
     reads_at_once_max: int = option(4, "Threads that list and read such folders.", ge=1, le=64)
 
 
+class Endpoint(Section):
+    """A cloud's storage as this node reaches it: the cloud itself with credentials of its own, or something compatible."""
+
+    kind: Literal["s3", "gs", "az"] = required("Which API it speaks.", "s3")
+    url: str = option("", "Where it is; empty: the cloud itself. Without TLS only on this machine. az: with the account, as https://host/ACCOUNT.", examples=["https://storage.example:9000"], pattern=ENDPOINT)
+    region: str = option("", "Its region, where the cloud does not say; nodes of that region read from it.", examples=["eu-central-1"], pattern=REGION)
+    checksum: Literal["auto", "aws", "compat"] = option("auto", "s3: aws sends CRC32 and compares it, compat Content-MD5, which older servers know too; auto takes aws where url is empty.")
+    credentials: str = option("", "Where this node's credentials lie, never they themselves: file:/PATH (0600), env:NAME, secret://systemd/NAME, or anonymous. Read anew when they change. Empty: the machine's role and each cloud's own chain.", examples=["secret://systemd/storage"], pattern=REFERENCE)
+    ca_file: AbsolutePath | None = option(None, "The CA that signed the endpoint's certificate, as PEM. Empty: those of the system.", examples=["/etc/ssl/certs/storage-ca.pem"])
+    reads: list[Annotated[str, StringConstraints(pattern=BUCKET_NAME)]] = option([], "Buckets that jobs read: `mcctl check` tries each. It limits nothing.", examples=[["corpus"]], max_length=64)
+    writes: list[Annotated[str, StringConstraints(pattern=BUCKET_NAME)]] = option([], "Buckets that this node writes: `mcctl check` tries what they promise, with an object that it deletes. It limits nothing.", examples=[["copies"]], max_length=64)
+
+    @model_validator(mode="after")
+    def _rules(self) -> Self:
+        loopback = LOOPBACK.match(self.url) is not None
+        unless(not self.url.startswith("http://") or loopback, "url", "would send data in the clear: use https, http only to this machine")
+        return self
+
+
+class Clouds(Section):
+    """How this node uses buckets of clouds. Nothing of it is loaded before a job or a volume needs it."""
+
+    requests_at_once_max: int = option(32, "Requests at once to one endpoint.", ge=1, le=256)
+    requests_per_s_max: float = option(1000.0, "Requests a second to one bucket. It begins with a tenth, finds out what the bucket bears, and stays below.", reload=True, ge=1, le=100000)
+    tries_max: int = option(6, "How often a request is made when the cloud is busy or not reached, with growing pauses; those that it asks for are kept.", reload=True, ge=1, le=20)
+    silent_s: float = option(30.0, "A request without a byte for so long is ended.", ge=1, le=600)
+    endpoints: dict[str, Endpoint] = option({}, "By a name of yours, which sources and volumes use. S3, Google Cloud Storage and Azure themselves need no entry.")
+
+
 class Work(Section):
     """What this node does for jobs. A node without the cluster key stores and works on nothing."""
 
@@ -319,6 +356,7 @@ class Config(Section):
     store: Store = Field(default_factory=Store)
     process: Process = Field(default_factory=Process)
     source: Source = Field(default_factory=Source)
+    clouds: Clouds = Field(default_factory=Clouds)
     work: Work = Field(default_factory=Work)
     shutdown: Shutdown = Field(default_factory=Shutdown)
     upkeep: Upkeep = Field(default_factory=Upkeep)

@@ -56,7 +56,7 @@ def _walk(section: type[Section], prefix: str) -> Iterator[Option]:
 def _option(key: str, info: FieldInfo) -> Option:
     kind, choices, entry = _shape(info.annotation)
     extra = info.json_schema_extra
-    examples = info.examples or [""]
+    examples = info.examples or [None]
     return Option(
         key=key,
         kind=kind,

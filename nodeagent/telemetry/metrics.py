@@ -53,6 +53,9 @@ METRICS: Mapping[str, Metric] = {
     "mc.store.call": Metric("observe", "s", "Calls of a store that is watched from outside"),
     "mc.store.faults": Metric("count", "{fault}", "Faults of a disk, by what it became"),
     "mc.store.damage": Metric("count", "{chunk}", "Chunks found damaged or lost"),
+    "mc.cloud.request.duration": Metric("observe", "s", "Requests to clouds, by how they ended"),
+    "mc.cloud.bytes": Metric("count", "By", "Bytes read from buckets and put into them"),
+    "mc.cloud.tries": Metric("count", "{request}", "Requests that were made again, and why"),
     "mc.upkeep.scrubbed": Metric("count", "By", "Bytes that were read again and checked"),
     "mc.upkeep.restored": Metric(
         "count", "{chunk}", "Chunks whose policy was met again after a loss"
@@ -84,6 +87,7 @@ LABELS: Mapping[str, str] = {
     "limit": "mc.limit",
     "peer": "mc.peer",
     "cloud": "cloud.provider",
+    "endpoint": "mc.endpoint",
     "region": "cloud.region",
     "direction": "network.io.direction",
     "outcome": "mc.outcome",

@@ -1,17 +1,17 @@
 """The S3 driver against OpenStack Swift in both profiles of checksums, and against moto."""
 
+import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from nodeagent.clouds.contract import S3, Place, Shape
 from nodeagent.clouds.credentials import Secret
-from nodeagent.clouds.s3 import S3Bucket
+from nodeagent.clouds.making import NodeClouds
 from nodeagent.clouds.s3_client import client_of
-from nodeagent.clouds.threads import Threads
-from nodeagent.clouds.way import AWS, COMPAT, Way
+from nodeagent.clouds.way import Way
+from nodeagent.config.model import Clouds, Endpoint
 from tests.clouds.conformance import PAGE_KEYS, PART_BYTES, Conformance, World
 from tests.support.servers.swift import KEY
 
@@ -19,31 +19,31 @@ VARIABLE = "MC_TEST_S3_KEY"
 
 
 @pytest.fixture
-def way(swift_url: str, monkeypatch: pytest.MonkeyPatch) -> Way:
+def endpoint(swift_url: str, monkeypatch: pytest.MonkeyPatch) -> Endpoint:
     monkeypatch.setenv(VARIABLE, KEY)
-    return Way(S3, "swift", swift_url, checksum=COMPAT, credentials=Secret(f"env:{VARIABLE}"))
+    return Endpoint(kind="s3", url=swift_url, credentials=f"env:{VARIABLE}")
 
 
-async def make_world(name: str, way: Way) -> AsyncIterator[World]:
-    threads = Threads(8)
-    client: Any = await threads.run(lambda: client_of(way))
-    await threads.run(lambda: client.create_bucket(Bucket=name))
+async def make_world(name: str, endpoint: Endpoint) -> AsyncIterator[World]:
+    settings = Clouds(endpoints={"lab": endpoint})
+    clouds = NodeClouds(lambda: settings, shape=Shape(PAGE_KEYS, PART_BYTES))
+    other: Any = client_of(Way(S3, "lab", endpoint.url, credentials=Secret(endpoint.credentials)))
+    await asyncio.to_thread(other.create_bucket, Bucket=name)
 
     async def abandon(key: str) -> None:
-        await threads.run(lambda: client.create_multipart_upload(Bucket=name, Key=key))
+        await asyncio.to_thread(other.create_multipart_upload, Bucket=name, Key=key)
 
-    place, shape = Place(S3, name, way.name), Shape(PAGE_KEYS, PART_BYTES)
     # Swift looks before it writes, and lets go between the two.
-    bucket = S3Bucket(place, way, client, threads, shape=shape)
+    bucket = await clouds.bucket(Place(S3, name, "lab"))
     yield World(bucket, abandon, decides_races=False)
-    threads.close()
-    client.close()
+    await clouds.close()
+    other.close()
 
 
 class TestSwift(Conformance):
     @pytest.fixture
-    async def world(self, name: str, way: Way) -> AsyncIterator[World]:
-        async for world in make_world(name, way):
+    async def world(self, name: str, endpoint: Endpoint) -> AsyncIterator[World]:
+        async for world in make_world(name, endpoint):
             yield world
 
 
@@ -51,8 +51,8 @@ class TestSwiftAsAws:
     """With the checksums that AWS wants; what has to do with them."""
 
     @pytest.fixture
-    async def world(self, name: str, way: Way) -> AsyncIterator[World]:
-        async for world in make_world(name, replace(way, checksum=AWS)):
+    async def world(self, name: str, endpoint: Endpoint) -> AsyncIterator[World]:
+        async for world in make_world(name, endpoint.model_copy(update={"checksum": "aws"})):
             yield world
 
     test_whole = Conformance.test_what_was_put_is_read_bit_for_bit

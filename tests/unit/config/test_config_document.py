@@ -40,7 +40,7 @@ def test_with_everything_turned_on_the_file_loads_and_equals_the_defaults(tmp_pa
             assert loaded.origins[key].startswith(f"{path}:"), key
 
 
-@pytest.mark.parametrize("example", ["advertise", "dev.peers"])
+@pytest.mark.parametrize("example", ["advertise", "clouds.endpoints", "dev.peers"])
 def test_the_examples_of_tables_load(tmp_path: Path, example: str) -> None:
     path = tmp_path / "nodeagent.toml"
     path.write_text(re.sub(r"(?m)^#(?=\w|     )", "", document()))
