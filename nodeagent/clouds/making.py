@@ -19,7 +19,10 @@ from nodeagent.config.live import LiveConfig
 from nodeagent.config.options import nearest
 
 # A module for each kind, with `connect(way, threads)`; importing it imports the SDK.
-_DRIVERS: Mapping[str, str] = {"s3": "nodeagent.clouds.s3_client"}
+_DRIVERS: Mapping[str, str] = {
+    "s3": "nodeagent.clouds.s3_client",
+    "gs": "nodeagent.clouds.gcs_client",
+}
 
 
 @dataclass(slots=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.servers.gcs import gcs
 from tests.support.servers.swift import swift
 
 _numbers = count()
@@ -22,4 +23,10 @@ def name() -> str:
 def swift_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder: Path = tmp_path_factory.mktemp("swift")
     with swift(folder) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def gcs_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with gcs(tmp_path_factory.mktemp("gcs")) as url:
         yield url
