@@ -27,6 +27,7 @@ NAME = r"^[a-z0-9][a-z0-9._-]{0,62}$"
 NODE_ID = r"^[0-9a-f]{16}$"
 ZONE = r"^([a-z0-9][a-z0-9._-]{0,62})?$"
 HTTP = rf"^$|{LISTEN}"
+FILE = r"^(/.+)?$"
 ENDPOINT = r"^(https?://.+)?$"
 OPTIONAL_NODE_ID = r"^([0-9a-f]{16})?$"
 BUCKET = r"^((s3|gs)://[a-z0-9][a-z0-9._-]{1,253}|az://[a-z0-9]{3,24}/[a-z0-9][a-z0-9-]{1,62})(/[A-Za-z0-9._=-]+)*/?$"
@@ -45,6 +46,7 @@ WORDS = {
     HTTP: "host:port, such as 127.0.0.1:7480, or empty",
     OPTIONAL_NODE_ID: "empty, or 16 hex digits in lower case",
     BUCKET: "s3://BUCKET/prefix, gs://BUCKET/prefix or az://ACCOUNT/CONTAINER/prefix",
+    FILE: "the absolute path of a file, or empty",
     ENDPOINT: "http://host:port or https://host:port, or empty",
     BUCKET_NAME: "a bucket's name, or ACCOUNT/CONTAINER",
     REGION: "a region as its cloud calls it, such as eu-central-1, or empty",
@@ -273,6 +275,16 @@ class Clouds(Section):
     endpoints: dict[str, Endpoint] = option({}, "By a name of yours, which sources and volumes use. S3, Google Cloud Storage and Azure themselves need no entry.")
 
 
+class Web(Section):
+    """What this node reads from web servers for jobs: https:// and lists of such addresses. Public servers only, unless they are named."""
+
+    allow: list[str] = option([], "Hosts, addresses and networks that are not public and that jobs may read all the same. Whoever may submit may read them then.", examples=[["data.internal", "10.1.0.0/16"]], max_length=256)
+    plain: bool = option(False, "Whether http:// may be read, too: nobody knows then whose bytes they are.")
+    ca_file: str = option("", "A CA more to trust, as PEM: that of servers of your own.", pattern=FILE, examples=["/etc/ssl/certs/internal-ca.pem"])
+    silent_s: float = option(30.0, "A server that sends nothing for so long is given up.", ge=0.1, le=600)
+    object_bytes_max: int = option(1 << 40, "Larger files are skipped. One of a server without ranges is kept on the disk under node.state_dir while it is read.", ge=1, le=1 << 50)
+
+
 class Work(Section):
     """What this node does for jobs. A node without the cluster key stores and works on nothing."""
 
@@ -357,6 +369,7 @@ class Config(Section):
     process: Process = Field(default_factory=Process)
     source: Source = Field(default_factory=Source)
     clouds: Clouds = Field(default_factory=Clouds)
+    web: Web = Field(default_factory=Web)
     work: Work = Field(default_factory=Work)
     shutdown: Shutdown = Field(default_factory=Shutdown)
     upkeep: Upkeep = Field(default_factory=Upkeep)

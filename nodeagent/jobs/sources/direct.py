@@ -17,16 +17,13 @@ from nodeagent.clouds.contract import Clouds
 from nodeagent.jobs.contract import Source
 from nodeagent.jobs.sources.buckets import BucketSource
 from nodeagent.jobs.sources.nearest import place_of
-from nodeagent.jobs.sources.uris import CLOUDS, SourceName, parse
+from nodeagent.jobs.sources.uris import CLOUDS, parse
+from nodeagent.jobs.sources.web.making import WebSources
 
 _log = structlog.stdlib.get_logger(__name__)
 GOOD_S, BAD_S = 60.0, 4.0  # How long an answer stands. Grants come and go.
 PROBE_S = 4.0  # Others wait for the answer.
 KEPT_MAX = 256
-
-
-class Web(Protocol):
-    async def open(self, name: SourceName, ref: source_pb2.SourceRef) -> "Probed": ...
 
 
 class Probed(Source, Protocol):
@@ -46,7 +43,7 @@ class _Answer:
 class DirectSources:
     node: str  # This node's name, for people.
     clouds: Clouds | None  # None: this node has none.
-    web: Web | None
+    web: WebSources
     clock_s: Callable[[], float] = time.monotonic
     _answers: OrderedDict[str, _Answer] = field(default_factory=OrderedDict)
 
@@ -54,9 +51,7 @@ class DirectSources:
         """Raises why it cannot be read, as far as that is known before anything is asked."""
         name = parse(ref.source)
         if name.kind not in CLOUDS:
-            if self.web is None:
-                raise McError("UNSUPPORTED", f"{self.node} reads nothing from web servers")
-            return await self.web.open(name, ref)
+            return self.web.open(name, ref)
         if self.clouds is None:
             said = f"{self.node} has no libraries for clouds"
             raise McError("EXTRA_MISSING", said, next="install multicloud[node,clouds] there")

@@ -15,6 +15,7 @@ from nodeagent.jobs.sources.owners import Owners
 from nodeagent.jobs.sources.readers import Readers
 from nodeagent.jobs.sources.service import SourceService
 from nodeagent.jobs.sources.streams import Laptops
+from nodeagent.jobs.sources.web.making import web_sources
 from nodeagent.jobs.sources.world import World
 from nodeagent.wire.ground import Links
 
@@ -28,6 +29,7 @@ class SourcesPart:
 
     async def close(self) -> None:
         await self.sources.close()
+        await self.sources.own.direct.web.close()
 
 
 def sources_part(
@@ -39,7 +41,9 @@ def sources_part(
     distances: Distances,
 ) -> SourcesPart:
     own = config().node
-    direct = DirectSources(own.name, clouds, None)
+    direct = DirectSources(
+        own.name, clouds, web_sources(own.name, config().web, config().node.state_dir)
+    )
     made = OwnSources(
         own.name,
         lambda host: host in (own.id, own.name),
