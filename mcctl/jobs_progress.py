@@ -13,7 +13,7 @@ from mcctl.sizes import human
 from multicloud.v1 import job_pb2
 
 LINE_EVERY_S = 5.0  # Into a pipe; a change of state or a new reason to wait is told at once.
-BAR_CHARS = 20
+BAR_CHARS = 12
 
 Tell = Callable[[job_pb2.Job], None]
 
@@ -65,10 +65,13 @@ def _lines(clock_s: Callable[[], float]) -> Tell:
 def line(job: job_pb2.Job) -> str:
     counts = job.counts
     why = f"; waiting: {'; '.join(job.blocked)}" if job.blocked else ""
+    rate = next((s.bytes_per_s for s in job.stages if s.stage == "ingest"), 0.0)
+    pace = f" at {human(round(rate))}/s" if rate else ""
+    limit = f"; {job.bottleneck.sentence}" if job.bottleneck.sentence else ""
     return (
         f"{named(job)} {state_name(job.state)} {clock(job.seconds)}: "
-        f"{counts.objects_listed} objects, {human(counts.bytes_in)} read, "
-        f"{counts.chunks_safe} of {counts.chunks} chunks safe{why}"
+        f"{counts.objects_listed} objects, {human(counts.bytes_in)} read{pace}, "
+        f"{counts.chunks_safe} of {counts.chunks} chunks safe{limit}{why}"
     )
 
 
@@ -81,12 +84,16 @@ def blocks(job: job_pb2.Job) -> list[Block]:
             f"{named(job)}  {state} {clock(job.seconds)}  job {job.id}", STYLES.get(state, "bold")
         ),
         Table(
-            ("STAGE", "", ">DONE", ">OF", ">A SECOND", ">LEFT", ">QUEUED", "WAITING FOR"),
+            ("STAGE", "", ">DONE", ">OF", ">A SECOND", ">LEFT", ">QUEUED"),
             [_row(stage) for stage in job.stages],
         ),
         f"objects {counts.objects_listed}, chunks {counts.chunks}: {counts.chunks_acked} acked, "
         f"{counts.chunks_safe} safe" + _records(counts),
     ]
+    if job.bottleneck.sentence:
+        found.append(Cell(job.bottleneck.sentence, "cyan"))
+    waiting = [stage for stage in job.stages if stage.waiting_for]
+    found += [Cell(f"{one.stage} waits: {one.waiting_for}", "yellow") for one in waiting]
     found += [Cell(f"waiting: {why}", "yellow") for why in job.blocked]
     return found
 
@@ -109,7 +116,6 @@ def _row(stage: job_pb2.StageProgress) -> list[str | Cell]:
         human(round(rate)) if rate else "-",
         clock(left_s) if left_s else "-",
         human(stage.queued_bytes) if stage.queued_bytes else "-",
-        Cell(stage.waiting_for or "-", "yellow" if stage.waiting_for else "dim"),
     ]
 
 

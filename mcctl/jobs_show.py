@@ -50,8 +50,31 @@ def fields(job: job_pb2.Job) -> dict[str, Any]:
         "steward": job.steward or None,
         "epoch": job.epoch,
         "stages": [_stage(stage) for stage in job.stages],
+        "bottleneck": _bottleneck(job),
+        "links": [_link(link) for link in job.links],
         "usd": usd(job.cost),
         "survives": survives(job.survival),
+    }
+
+
+def _bottleneck(job: job_pb2.Job) -> dict[str, Any] | None:
+    found = job.bottleneck
+    if not found.stage:
+        return None
+    return {
+        "stage": found.stage,
+        "link": _link(found.link) if found.HasField("link") else None,
+        "share": round(found.share, 4),
+        "sentence": found.sentence,
+    }
+
+
+def _link(link: job_pb2.LinkUse) -> dict[str, Any]:
+    return {
+        "from": link.from_node,
+        "to": link.to_node,
+        "bytes": link.bytes,
+        "waited_share": round(min(1.0, link.waited_s / link.seconds), 4) if link.seconds else 0.0,
     }
 
 
@@ -130,12 +153,25 @@ def screen(job: job_pb2.Job) -> list[Block]:
         blocks.append(dollars(job.cost))
     if job.survival.sentence:
         blocks.append(job.survival.sentence)
+    blocks += [_stage_line(stage) for stage in job.stages]
+    if job.bottleneck.sentence:
+        blocks.append(Cell(job.bottleneck.sentence, "cyan"))
     blocks += [Cell(f"waiting: {why}", "yellow") for why in job.blocked]
     if job.error:
         blocks.append(Cell(job.error, "bold red"))
     if job.trace_id:
         blocks.append(f"trace {job.trace_id}")
     return blocks
+
+
+def _stage_line(stage: job_pb2.StageProgress) -> str:
+    done, planned, rate = stage.bytes_done, stage.bytes_planned, stage.bytes_per_s
+    of = f" of {human(planned)}" if planned else ""
+    pace = f", {human(round(rate))}/s" if rate else ""
+    left = f", {clock((planned - done) / rate)} left" if rate and planned > done else ""
+    queued = f", {human(stage.queued_bytes)} queued" if stage.queued_bytes else ""
+    why = f"; waits: {stage.waiting_for}" if stage.waiting_for else ""
+    return f"{stage.stage}: {human(done)}{of}{pace}{left}{queued}{why}"
 
 
 def dollars(cost: job_pb2.Cost) -> str:

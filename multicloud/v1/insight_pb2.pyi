@@ -396,6 +396,134 @@ class KeepTracesResponse(_message.Message):
 Global___KeepTracesResponse: _TypeAlias = KeepTracesResponse  # noqa: Y015
 
 @_typing.final
+class GetLinksRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NODE_FIELD_NUMBER: _builtins.int
+    node: _builtins.str
+    """Empty: the one that answers."""
+    def __init__(
+        self,
+        *,
+        node: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["node", b"node"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetLinksRequest: _TypeAlias = GetLinksRequest  # noqa: Y015
+
+@_typing.final
+class GetLinksResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LINKS_FIELD_NUMBER: _builtins.int
+    BUDGETS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def links(self) -> _containers.RepeatedCompositeFieldContainer[Global___LinkState]: ...
+    @_builtins.property
+    def budgets(self) -> _containers.RepeatedCompositeFieldContainer[Global___RetryBudgetState]: ...
+    def __init__(
+        self,
+        *,
+        links: _abc.Iterable[Global___LinkState] | None = ...,
+        budgets: _abc.Iterable[Global___RetryBudgetState] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budgets", b"budgets", "links", b"links"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetLinksResponse: _TypeAlias = GetLinksResponse  # noqa: Y015
+
+@_typing.final
+class LinkState(_message.Message):
+    """LinkState is one peer, or one endpoint, as a node sees it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PEER_FIELD_NUMBER: _builtins.int
+    BREAKER_FIELD_NUMBER: _builtins.int
+    WHY_FIELD_NUMBER: _builtins.int
+    AGAIN_S_FIELD_NUMBER: _builtins.int
+    BYTES_OUT_FIELD_NUMBER: _builtins.int
+    SECONDS_FIELD_NUMBER: _builtins.int
+    WAITED_S_FIELD_NUMBER: _builtins.int
+    peer: _builtins.str
+    """A node id, or the name of an endpoint."""
+    breaker: _builtins.str
+    """closed, open, half-open"""
+    why: _builtins.str
+    """The last failure."""
+    again_s: _builtins.float
+    """Until it is tried again."""
+    bytes_out: _builtins.int
+    seconds: _builtins.float
+    """That streams to it were open, added up."""
+    waited_s: _builtins.float
+    """Of these, for its credit."""
+    def __init__(
+        self,
+        *,
+        peer: _builtins.str = ...,
+        breaker: _builtins.str = ...,
+        why: _builtins.str = ...,
+        again_s: _builtins.float = ...,
+        bytes_out: _builtins.int = ...,
+        seconds: _builtins.float = ...,
+        waited_s: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["again_s", b"again_s", "breaker", b"breaker", "bytes_out", b"bytes_out", "peer", b"peer", "seconds", b"seconds", "waited_s", b"waited_s", "why", b"why"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LinkState: _TypeAlias = LinkState  # noqa: Y015
+
+@_typing.final
+class RetryBudgetState(_message.Message):
+    """RetryBudgetState is how many tries anew a node still may make of something."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WHAT_FIELD_NUMBER: _builtins.int
+    TOKENS_FIELD_NUMBER: _builtins.int
+    MOST_FIELD_NUMBER: _builtins.int
+    RETRIES_FIELD_NUMBER: _builtins.int
+    REFUSED_FIELD_NUMBER: _builtins.int
+    WAITS_FIELD_NUMBER: _builtins.int
+    what: _builtins.str
+    """"the source of job …" """
+    tokens: _builtins.float
+    most: _builtins.float
+    retries: _builtins.int
+    refused: _builtins.int
+    """Tries that the budget did not allow."""
+    waits: _builtins.str
+    """Why it is trying again now; empty when it is not."""
+    def __init__(
+        self,
+        *,
+        what: _builtins.str = ...,
+        tokens: _builtins.float = ...,
+        most: _builtins.float = ...,
+        retries: _builtins.int = ...,
+        refused: _builtins.int = ...,
+        waits: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["most", b"most", "refused", b"refused", "retries", b"retries", "tokens", b"tokens", "waits", b"waits", "what", b"what"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RetryBudgetState: _TypeAlias = RetryBudgetState  # noqa: Y015
+
+@_typing.final
 class WatchEventsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -50,6 +50,11 @@ class InsightServiceStub:
                 request_serializer=multicloud_dot_v1_dot_insight__pb2.KeepTracesRequest.SerializeToString,
                 response_deserializer=multicloud_dot_v1_dot_insight__pb2.KeepTracesResponse.FromString,
                 _registered_method=True)
+        self.GetLinks = channel.unary_unary(
+                '/multicloud.v1.InsightService/GetLinks',
+                request_serializer=multicloud_dot_v1_dot_insight__pb2.GetLinksRequest.SerializeToString,
+                response_deserializer=multicloud_dot_v1_dot_insight__pb2.GetLinksResponse.FromString,
+                _registered_method=True)
         self.WatchEvents = channel.unary_stream(
                 '/multicloud.v1.InsightService/WatchEvents',
                 request_serializer=multicloud_dot_v1_dot_insight__pb2.WatchEventsRequest.SerializeToString,
@@ -92,6 +97,14 @@ class InsightServiceServicer:
 
     def KeepTraces(self, request, context):
         """KeepTraces is said between nodes: traces that are worth keeping after all.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetLinks(self, request, context):
+        """GetLinks tells how a node gets on with its peers: what it sends, whom it
+        leaves alone and why, which retries it still may make.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -142,6 +155,11 @@ def add_InsightServiceServicer_to_server(servicer, server):
                     servicer.KeepTraces,
                     request_deserializer=multicloud_dot_v1_dot_insight__pb2.KeepTracesRequest.FromString,
                     response_serializer=multicloud_dot_v1_dot_insight__pb2.KeepTracesResponse.SerializeToString,
+            ),
+            'GetLinks': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetLinks,
+                    request_deserializer=multicloud_dot_v1_dot_insight__pb2.GetLinksRequest.FromString,
+                    response_serializer=multicloud_dot_v1_dot_insight__pb2.GetLinksResponse.SerializeToString,
             ),
             'WatchEvents': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchEvents,
@@ -246,6 +264,33 @@ class InsightService:
             '/multicloud.v1.InsightService/KeepTraces',
             multicloud_dot_v1_dot_insight__pb2.KeepTracesRequest.SerializeToString,
             multicloud_dot_v1_dot_insight__pb2.KeepTracesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetLinks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/multicloud.v1.InsightService/GetLinks',
+            multicloud_dot_v1_dot_insight__pb2.GetLinksRequest.SerializeToString,
+            multicloud_dot_v1_dot_insight__pb2.GetLinksResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -41,6 +41,10 @@ class InsightServiceStub:
     """GetTrace collects a trace's spans from the rings of all nodes."""
     KeepTraces: _grpc.UnaryUnaryMultiCallable[_insight_pb2.KeepTracesRequest, _insight_pb2.KeepTracesResponse]
     """KeepTraces is said between nodes: traces that are worth keeping after all."""
+    GetLinks: _grpc.UnaryUnaryMultiCallable[_insight_pb2.GetLinksRequest, _insight_pb2.GetLinksResponse]
+    """GetLinks tells how a node gets on with its peers: what it sends, whom it
+    leaves alone and why, which retries it still may make.
+    """
     WatchEvents: _grpc.UnaryStreamMultiCallable[_insight_pb2.WatchEventsRequest, _insight_pb2.WatchEventsResponse]
     """WatchEvents streams what happens, from a sequence number on."""
     ListAlerts: _grpc.UnaryUnaryMultiCallable[_insight_pb2.ListAlertsRequest, _insight_pb2.ListAlertsResponse]
@@ -61,6 +65,10 @@ class InsightServiceAsyncStub(InsightServiceStub):
     """GetTrace collects a trace's spans from the rings of all nodes."""
     KeepTraces: _aio.UnaryUnaryMultiCallable[_insight_pb2.KeepTracesRequest, _insight_pb2.KeepTracesResponse]  # type: ignore[assignment]
     """KeepTraces is said between nodes: traces that are worth keeping after all."""
+    GetLinks: _aio.UnaryUnaryMultiCallable[_insight_pb2.GetLinksRequest, _insight_pb2.GetLinksResponse]  # type: ignore[assignment]
+    """GetLinks tells how a node gets on with its peers: what it sends, whom it
+    leaves alone and why, which retries it still may make.
+    """
     WatchEvents: _aio.UnaryStreamMultiCallable[_insight_pb2.WatchEventsRequest, _insight_pb2.WatchEventsResponse]  # type: ignore[assignment]
     """WatchEvents streams what happens, from a sequence number on."""
     ListAlerts: _aio.UnaryUnaryMultiCallable[_insight_pb2.ListAlertsRequest, _insight_pb2.ListAlertsResponse]  # type: ignore[assignment]
@@ -96,6 +104,16 @@ class InsightServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_insight_pb2.KeepTracesResponse, _abc.Awaitable[_insight_pb2.KeepTracesResponse]]:
         """KeepTraces is said between nodes: traces that are worth keeping after all."""
+
+    @_abc_1.abstractmethod
+    def GetLinks(
+        self,
+        request: _insight_pb2.GetLinksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_insight_pb2.GetLinksResponse, _abc.Awaitable[_insight_pb2.GetLinksResponse]]:
+        """GetLinks tells how a node gets on with its peers: what it sends, whom it
+        leaves alone and why, which retries it still may make.
+        """
 
     @_abc_1.abstractmethod
     def WatchEvents(

@@ -355,12 +355,18 @@ class Cost(_message.Message):
     SPENT_USD_FIELD_NUMBER: _builtins.int
     PRICES_DATE_FIELD_NUMBER: _builtins.int
     EDGES_FIELD_NUMBER: _builtins.int
+    PLANNED_EDGES_FIELD_NUMBER: _builtins.int
+    PLANNED_SECONDS_FIELD_NUMBER: _builtins.int
     planned_usd: _builtins.float
     spent_usd: _builtins.float
     prices_date: _builtins.str
     """"2026-10-01" """
+    planned_seconds: _builtins.float
+    """0: nobody could tell."""
     @_builtins.property
     def edges(self) -> _containers.RepeatedCompositeFieldContainer[Global___EdgeBytes]: ...
+    @_builtins.property
+    def planned_edges(self) -> _containers.RepeatedCompositeFieldContainer[Global___EdgeBytes]: ...
     def __init__(
         self,
         *,
@@ -368,10 +374,12 @@ class Cost(_message.Message):
         spent_usd: _builtins.float = ...,
         prices_date: _builtins.str = ...,
         edges: _abc.Iterable[Global___EdgeBytes] | None = ...,
+        planned_edges: _abc.Iterable[Global___EdgeBytes] | None = ...,
+        planned_seconds: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["edges", b"edges", "planned_usd", b"planned_usd", "prices_date", b"prices_date", "spent_usd", b"spent_usd"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["edges", b"edges", "planned_edges", b"planned_edges", "planned_seconds", b"planned_seconds", "planned_usd", b"planned_usd", "prices_date", b"prices_date", "spent_usd", b"spent_usd"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -513,6 +521,8 @@ class Job(_message.Message):
     SUBMITTER_FIELD_NUMBER: _builtins.int
     CREATED_TIME_FIELD_NUMBER: _builtins.int
     SOURCE_DONE_FIELD_NUMBER: _builtins.int
+    BOTTLENECK_FIELD_NUMBER: _builtins.int
+    LINKS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     state: Global___JobState.ValueType
     version: _builtins.str
@@ -543,6 +553,14 @@ class Job(_message.Message):
     def survival(self) -> Global___Survival: ...
     @_builtins.property
     def stages(self) -> _containers.RepeatedCompositeFieldContainer[Global___StageProgress]: ...
+    @_builtins.property
+    def bottleneck(self) -> Global___Bottleneck:
+        """Of the last seconds; of an ended job, of all of it."""
+
+    @_builtins.property
+    def links(self) -> _containers.RepeatedCompositeFieldContainer[Global___LinkUse]:
+        """Of workers, over the last seconds; the one that waited most first."""
+
     def __init__(
         self,
         *,
@@ -564,10 +582,12 @@ class Job(_message.Message):
         submitter: _builtins.str = ...,
         created_time: _builtins.str = ...,
         source_done: _builtins.bool = ...,
+        bottleneck: Global___Bottleneck | None = ...,
+        links: _abc.Iterable[Global___LinkUse] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "counts", b"counts", "spec", b"spec", "survival", b"survival"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["bottleneck", b"bottleneck", "cost", b"cost", "counts", b"counts", "spec", b"spec", "survival", b"survival"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocked", b"blocked", "cost", b"cost", "counts", b"counts", "created_time", b"created_time", "epoch", b"epoch", "error", b"error", "id", b"id", "keepers", b"keepers", "seconds", b"seconds", "source_done", b"source_done", "spec", b"spec", "stages", b"stages", "state", b"state", "steward", b"steward", "submitter", b"submitter", "survival", b"survival", "trace_id", b"trace_id", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocked", b"blocked", "bottleneck", b"bottleneck", "cost", b"cost", "counts", b"counts", "created_time", b"created_time", "epoch", b"epoch", "error", b"error", "id", b"id", "keepers", b"keepers", "links", b"links", "seconds", b"seconds", "source_done", b"source_done", "spec", b"spec", "stages", b"stages", "state", b"state", "steward", b"steward", "submitter", b"submitter", "survival", b"survival", "trace_id", b"trace_id", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -662,6 +682,75 @@ class StageProgress(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___StageProgress: _TypeAlias = StageProgress  # noqa: Y015
+
+@_typing.final
+class Bottleneck(_message.Message):
+    """Bottleneck is the stage or link that all others wait for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STAGE_FIELD_NUMBER: _builtins.int
+    LINK_FIELD_NUMBER: _builtins.int
+    SHARE_FIELD_NUMBER: _builtins.int
+    SENTENCE_FIELD_NUMBER: _builtins.int
+    stage: _builtins.str
+    """ingest, process, seal, send"""
+    share: _builtins.float
+    """Of the time of all tasks."""
+    sentence: _builtins.str
+    @_builtins.property
+    def link(self) -> Global___LinkUse:
+        """When it is one link."""
+
+    def __init__(
+        self,
+        *,
+        stage: _builtins.str = ...,
+        link: Global___LinkUse | None = ...,
+        share: _builtins.float = ...,
+        sentence: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["link", b"link"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["link", b"link", "sentence", b"sentence", "share", b"share", "stage", b"stage"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Bottleneck: _TypeAlias = Bottleneck  # noqa: Y015
+
+@_typing.final
+class LinkUse(_message.Message):
+    """LinkUse is what one node sent another, and how long it waited for its credit."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FROM_NODE_FIELD_NUMBER: _builtins.int
+    TO_NODE_FIELD_NUMBER: _builtins.int
+    BYTES_FIELD_NUMBER: _builtins.int
+    SECONDS_FIELD_NUMBER: _builtins.int
+    WAITED_S_FIELD_NUMBER: _builtins.int
+    from_node: _builtins.str
+    to_node: _builtins.str
+    bytes: _builtins.int
+    seconds: _builtins.float
+    """That streams were open, added up."""
+    waited_s: _builtins.float
+    def __init__(
+        self,
+        *,
+        from_node: _builtins.str = ...,
+        to_node: _builtins.str = ...,
+        bytes: _builtins.int = ...,
+        seconds: _builtins.float = ...,
+        waited_s: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "from_node", b"from_node", "seconds", b"seconds", "to_node", b"to_node", "waited_s", b"waited_s"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LinkUse: _TypeAlias = LinkUse  # noqa: Y015
 
 @_typing.final
 class GetJobRequest(_message.Message):

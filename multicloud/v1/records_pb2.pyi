@@ -147,6 +147,7 @@ class JobOutcome(_message.Message):
     COST_FIELD_NUMBER: _builtins.int
     FILES_FIELD_NUMBER: _builtins.int
     BYTES_FIELD_NUMBER: _builtins.int
+    BOTTLENECK_FIELD_NUMBER: _builtins.int
     state: _job_pb2.JobState.ValueType
     """Done, failed or cancelled."""
     error: _builtins.str
@@ -161,6 +162,8 @@ class JobOutcome(_message.Message):
     def counts(self) -> _job_pb2.JobCounts: ...
     @_builtins.property
     def cost(self) -> _job_pb2.Cost: ...
+    @_builtins.property
+    def bottleneck(self) -> _job_pb2.Bottleneck: ...
     def __init__(
         self,
         *,
@@ -172,10 +175,11 @@ class JobOutcome(_message.Message):
         cost: _job_pb2.Cost | None = ...,
         files: _builtins.int = ...,
         bytes: _builtins.int = ...,
+        bottleneck: _job_pb2.Bottleneck | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "counts", b"counts"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["bottleneck", b"bottleneck", "cost", b"cost", "counts", b"counts"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "cost", b"cost", "counts", b"counts", "ended_unix_ms", b"ended_unix_ms", "error", b"error", "files", b"files", "manifest", b"manifest", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bottleneck", b"bottleneck", "bytes", b"bytes", "cost", b"cost", "counts", b"counts", "ended_unix_ms", b"ended_unix_ms", "error", b"error", "files", b"files", "manifest", b"manifest", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

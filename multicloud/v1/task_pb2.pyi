@@ -84,6 +84,8 @@ class WorkerCredit(_message.Message):
     SLOTS_FIELD_NUMBER: _builtins.int
     RUNNING_FIELD_NUMBER: _builtins.int
     WAITS_FIELD_NUMBER: _builtins.int
+    STAGES_FIELD_NUMBER: _builtins.int
+    LINKS_FIELD_NUMBER: _builtins.int
     bytes: _builtins.int
     slots: _builtins.int
     @_builtins.property
@@ -94,6 +96,14 @@ class WorkerCredit(_message.Message):
     def waits(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Why work stands still here, in plain words."""
 
+    @_builtins.property
+    def stages(self) -> _containers.RepeatedCompositeFieldContainer[Global___StageTime]:
+        """Of the tasks that run, so far."""
+
+    @_builtins.property
+    def links(self) -> _containers.RepeatedCompositeFieldContainer[_job_pb2.LinkUse]:
+        """Of this node, since it began."""
+
     def __init__(
         self,
         *,
@@ -101,10 +111,12 @@ class WorkerCredit(_message.Message):
         slots: _builtins.int = ...,
         running: _abc.Iterable[_builtins.str] | None = ...,
         waits: _abc.Iterable[_builtins.str] | None = ...,
+        stages: _abc.Iterable[Global___StageTime] | None = ...,
+        links: _abc.Iterable[_job_pb2.LinkUse] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "running", b"running", "slots", b"slots", "waits", b"waits"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "links", b"links", "running", b"running", "slots", b"slots", "stages", b"stages", "waits", b"waits"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -184,12 +196,15 @@ class WorkOrder(_message.Message):
     EPOCH_FIELD_NUMBER: _builtins.int
     TRACEPARENT_FIELD_NUMBER: _builtins.int
     TRACE_ONE_IN_FIELD_NUMBER: _builtins.int
+    BYTES_PER_S_MAX_FIELD_NUMBER: _builtins.int
     job: _builtins.str
     key_id: _builtins.bytes
     epoch: _builtins.int
     traceparent: _builtins.str
     trace_one_in: _builtins.int
     """0: as each node is configured."""
+    bytes_per_s_max: _builtins.int
+    """This worker's share of what the job may read; 0: no limit."""
     @_builtins.property
     def spec(self) -> _job_pb2.JobSpec: ...
     @_builtins.property
@@ -204,10 +219,11 @@ class WorkOrder(_message.Message):
         epoch: _builtins.int = ...,
         traceparent: _builtins.str = ...,
         trace_one_in: _builtins.int = ...,
+        bytes_per_s_max: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "job", b"job", "keepers", b"keepers", "key_id", b"key_id", "spec", b"spec", "trace_one_in", b"trace_one_in", "traceparent", b"traceparent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes_per_s_max", b"bytes_per_s_max", "epoch", b"epoch", "job", b"job", "keepers", b"keepers", "key_id", b"key_id", "spec", b"spec", "trace_one_in", b"trace_one_in", "traceparent", b"traceparent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -537,21 +553,29 @@ class StageTime(_message.Message):
     STAGE_FIELD_NUMBER: _builtins.int
     SECONDS_FIELD_NUMBER: _builtins.int
     BYTES_FIELD_NUMBER: _builtins.int
+    TASKS_FIELD_NUMBER: _builtins.int
+    HELD_BYTES_FIELD_NUMBER: _builtins.int
     stage: _builtins.str
     """ingest, process, seal, send"""
     seconds: _builtins.float
     bytes: _builtins.int
     """That the stage took in."""
+    tasks: _builtins.int
+    """That stand there now."""
+    held_bytes: _builtins.int
+    """Of the source, that these tasks hold."""
     def __init__(
         self,
         *,
         stage: _builtins.str = ...,
         seconds: _builtins.float = ...,
         bytes: _builtins.int = ...,
+        tasks: _builtins.int = ...,
+        held_bytes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "seconds", b"seconds", "stage", b"stage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "held_bytes", b"held_bytes", "seconds", b"seconds", "stage", b"stage", "tasks", b"tasks"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

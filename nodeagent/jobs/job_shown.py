@@ -1,5 +1,6 @@
 """A job as people see it: from its header alone, or with what its steward knows."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from coordinator.survival import policy_survival
@@ -7,6 +8,8 @@ from multicloud.v1 import job_pb2, records_pb2
 from nodeagent.jobs.plane_world import JobWorld
 from nodeagent.jobs.steward_figures import counts_of
 from nodeagent.jobs.steward_run import StewardRun
+from nodeagent.jobs.steward_seen import shown
+from nodeagent.jobs.steward_seen import told as limited
 from nodeagent.rpc.admin.placing import survival_message
 from nodeagent.rpc.policies import policy_of
 
@@ -34,6 +37,7 @@ def told(header: records_pb2.JobHeader, world: JobWorld, why: str = "") -> job_p
         trace_id=header.trace_id,
         error=header.outcome.error,
         source_done=header.HasField("outcome"),
+        bottleneck=header.outcome.bottleneck if header.outcome.HasField("bottleneck") else None,
         cost=cost,
         survival=survival_message(policy_survival(policy_of(header.spec.policy))),
         submitter=header.submitter,
@@ -45,14 +49,28 @@ def running(run: StewardRun, world: JobWorld) -> job_pb2.Job:
     """Of a job that this node is the steward of."""
     job = told(run.header, world)
     figures = run.figures
-    figures.sample(run.steward.ledger, world.clock_s())
+    figures.sample(run.steward.ledger, world.clock_s(), run.seen)
     job.state = _state(run)
     job.source_done = run.source_is_done
     job.blocked.extend(run.waits())
     job.counts.CopyFrom(counts_of(figures.totals))
     job.cost.CopyFrom(figures.cost(job.cost.planned_usd, job.cost.prices_date))
-    job.stages.extend(figures.stages())
+    job.counts.bytes_in = figures.bytes_in
+    job.stages.extend(figures.stages(_waiting(run)))
+    job.links.extend(shown(run.seen.links()))
+    if (limit := limited(run.seen.limit())) is not None:
+        job.bottleneck.CopyFrom(limit)
     return job
+
+
+def _waiting(run: StewardRun) -> Mapping[str, str]:
+    """What each stage waits for."""
+    unsafe = len(run.figures.unsafe)
+    return {
+        "ingest": run.source.away,
+        "distribute": run.seen.degraded(),
+        "store": f"{unsafe} tasks cannot be made safe yet" if unsafe else "",
+    }
 
 
 def _state(run: StewardRun) -> "job_pb2.JobState.ValueType":

@@ -3,7 +3,7 @@ over when a steward is down.
 """
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 
 from multicloud.errors import McError
-from multicloud.v1 import job_pb2
+from multicloud.v1 import job_pb2, records_pb2
 from nodeagent.council.contract import Council
 from nodeagent.jobs.contract import Manifests, Sources, Working
 from nodeagent.jobs.datasets.making import Datasets
@@ -21,7 +21,7 @@ from nodeagent.jobs.ledger_service import LedgerService
 from nodeagent.jobs.plane_succession import Succession
 from nodeagent.jobs.plane_world import JobWorld
 from nodeagent.jobs.sources.making import SourcesPart
-from nodeagent.jobs.steward_ending import Ending, version_key
+from nodeagent.jobs.steward_ending import Ended, Ending, version_key
 from nodeagent.jobs.steward_run import Means, StewardRun
 from nodeagent.jobs.steward_safety import Safety
 from nodeagent.jobs.task_service import Pulling, TaskService
@@ -44,6 +44,7 @@ class Neighbours:
     manifests: Manifests
     safety: Safety
     store: Volumes | None = None
+    ended: Callable[[records_pb2.JobHeader, Ended], None] = lambda header, run: None
     sources_part: SourcesPart | None = None  # This node's own, for laptops and other nodes.
 
 
@@ -70,7 +71,8 @@ class JobPlane:
     def __post_init__(self) -> None:
         self.keeping = Keeping(self.folder / FOLDER)
         self.headers = Headers(self.near.council)
-        self.ending = Ending(self.world, self.headers, self.near.council, self.near.manifests)
+        near = self.near
+        self.ending = Ending(self.world, self.headers, near.council, near.manifests, near.ended)
         self.tasks = TaskService(self.runs.get)
         self.pulling = Pulling(self.world, self.tasks)
         self._succession = Succession(self.world, self.headers)

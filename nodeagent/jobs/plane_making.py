@@ -30,6 +30,7 @@ from nodeagent.jobs.planning_estimate import Estimating
 from nodeagent.jobs.sources.making import sources_part
 from nodeagent.jobs.steward_safety import DeliveredSafety, Safety
 from nodeagent.jobs.traces.making import Fellows, keeping
+from nodeagent.jobs.traces.of_ended import tell_end
 from nodeagent.jobs.traces.of_job import OfJobs
 from nodeagent.jobs.traces.service import Here, TraceInsight
 from nodeagent.jobs.working.worker import Worker
@@ -129,6 +130,7 @@ class NodeJobs:
             manifests=parts.manifests or sealed,
             safety=parts.safety or DeliveredSafety(node.deliverer, self.world),
             store=store,
+            ended=lambda header, run: tell_end(node.telemetry, header, run.seen, run.figures),
         )
         self.plane = JobPlane(self.world, near, node.folder.path, self.datasets)
         upkeep.also_waits_for(self.plane.keeps)

@@ -54,6 +54,7 @@ def worker(means: WorkingMeans) -> Worker:
             room=Room(lambda: means.config().work),
             watcher=means.watcher,
             traces=means.traces,
+            links=means.deliverer.ground.usage.now,
             rng=world.rng,
         )
     )

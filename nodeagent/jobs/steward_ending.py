@@ -5,7 +5,7 @@ writes it when the steward died in between.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -17,6 +17,7 @@ from nodeagent.jobs.contract import Manifests, Written
 from nodeagent.jobs.header import Headers
 from nodeagent.jobs.plane_world import JobWorld
 from nodeagent.jobs.steward_figures import Figures, counts_of
+from nodeagent.jobs.steward_seen import Seen, told
 
 AGAIN_S = 1.0
 VERSIONS = "version/"
@@ -33,6 +34,7 @@ class Ended(Protocol):
     """A run that has come to its end."""
 
     figures: Figures
+    seen: Seen
 
     async def settle(self) -> None:
         """Enough copies live of all that counts; COPIES_MISSING while they do not."""
@@ -58,6 +60,7 @@ class Ending:
     headers: Headers
     council: Council
     manifests: Manifests
+    ended: Callable[[records_pb2.JobHeader, Ended], None] = lambda header, run: None
     trouble: dict[str, str] = field(default_factory=dict)  # Of a job that cannot end yet.
 
     async def end(
@@ -96,6 +99,8 @@ class Ending:
         if written is not None:
             outcome.manifest.extend(written.chunks)
             outcome.files, outcome.bytes = written.files, written.bytes
+        if (limit := told(run.seen.limit_of_all())) is not None:
+            outcome.bottleneck.CopyFrom(limit)
 
         def conclude(value: records_pb2.JobHeader) -> bool | None:
             if value.HasField("outcome"):
@@ -107,6 +112,8 @@ class Ending:
             return None
 
         decided = await self.headers.change(header.id, conclude)
+        if decided.value.outcome.ended_unix_ms == outcome.ended_unix_ms:
+            self.ended(decided.value, run)
         await self.tell_version(decided.value)
 
     async def tell_version(self, header: records_pb2.JobHeader) -> None:

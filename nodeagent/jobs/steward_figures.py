@@ -2,18 +2,32 @@
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from coordinator.jobs.ledger import Ledger, Totals
 from multicloud.v1 import job_pb2, task_pb2
 from nodeagent.core.pipeline.counts import Counts, hopeless, names
 from nodeagent.core.pipeline.model import Pipeline
+from nodeagent.jobs.steward_seen import Seen
 
 SAMPLE_S, SAMPLES_KEPT = 1.0, 10
 COST_SHARE_MAX = 0.05  # Of the time: adding up a ledger of many tasks takes a while.
 Edge = tuple[str, str]
-Samples = deque[tuple[float, Totals]]
+Done = tuple[int, ...]  # Bytes that each stage has done.
+Samples = deque[tuple[float, Done]]
+_NOBODY: Mapping[str, str] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """Bytes of tasks that run: what each stage took in, and what waits before it."""
+
+    ingest: int = 0
+    process: int = 0
+    distribute: int = 0
+    processing: int = 0
+    sending: int = 0
 
 
 @dataclass(slots=True)
@@ -24,6 +38,8 @@ class Figures:
     _edges: dict[Edge, tuple[int, float]] = field(default_factory=dict)
     _samples: Samples = field(default_factory=lambda: deque(maxlen=SAMPLES_KEPT))
     _next_s: float = float("-inf")
+    _live: Live = field(default_factory=Live)
+    _most: Done = (0, 0, 0, 0)
 
     def count(self, fact: task_pb2.Fact) -> None:
         kind = fact.WhichOneof("kind")
@@ -35,7 +51,9 @@ class Figures:
             size, usd = self._edges.get((edge.from_cloud, edge.to_cloud), (0, 0.0))
             self._edges[edge.from_cloud, edge.to_cloud] = size + edge.bytes, usd + edge.usd
 
-    def sample(self, ledger: Ledger, now_s: float, *, at_once: bool = False) -> bool:
+    def sample(
+        self, ledger: Ledger, now_s: float, seen: Seen | None = None, *, at_once: bool = False
+    ) -> bool:
         """Adds up now and then. True when it has."""
         if now_s < self._next_s and not at_once:
             return False
@@ -43,8 +61,44 @@ class Figures:
         self.totals = ledger.totals()
         took_s = time.perf_counter() - began_s
         self._next_s = now_s + max(SAMPLE_S, took_s / COST_SHARE_MAX)
-        self._samples.append((now_s, self.totals))
+        self._live = self._live_of(seen)
+        self._samples.append((now_s, self._done()))
+        if seen is not None:
+            seen.sample(now_s, self.totals.bytes_in + self.totals.chunks_safe)
         return True
+
+    def _live_of(self, seen: Seen | None) -> Live:
+        if seen is None:
+            return Live()
+        sealing = seen.live("seal")
+        return Live(
+            ingest=seen.live("ingest"),
+            process=max(seen.live("process"), sealing),
+            distribute=sealing,
+            processing=seen.held("process"),
+            sending=seen.held("seal", "send"),
+        )
+
+    @property
+    def bytes_in(self) -> int:
+        """As they come, and not only when a task has ended."""
+        return self._done()[0]
+
+    def _done(self) -> Done:
+        """Of each stage, in their order. It never shrinks: a task that is told of as done and as
+        running at once counts twice for a moment, one that is tried again begins anew.
+        """
+        t, live = self.totals, self._live
+        now = (
+            t.bytes_in + live.ingest,
+            t.bytes_out + live.process,
+            t.bytes_sealed + live.distribute,
+            _safe_bytes(t),
+        )
+        if t.bytes_listed:
+            now = (min(now[0], t.bytes_listed), *now[1:])
+        self._most = tuple(map(max, self._most, now)) if self._live != Live() else now
+        return self._most
 
     def hopeless(self, pipeline: Pipeline, *, finished: bool) -> str:
         """Why the job should stop, by how many of its records are bad; empty when it should not."""
@@ -79,22 +133,26 @@ class Figures:
             edges=edges,
         )
 
-    def stages(self) -> list[job_pb2.StageProgress]:
-        now = self.totals
-        rows: tuple[tuple[str, Callable[[Totals], int], int], ...] = (
-            ("ingest", lambda t: t.bytes_in, now.bytes_listed),
-            ("process", lambda t: t.bytes_out, 0),
-            ("distribute", lambda t: t.bytes_sealed, 0),
-            ("store", _safe_bytes, now.bytes_sealed),
+    def stages(self, waiting: Mapping[str, str] = _NOBODY) -> list[job_pb2.StageProgress]:
+        """`waiting`: what stages wait for, in plain words."""
+        now, live = self.totals, self._live
+        done = self._done()
+        rows = (
+            ("ingest", now.bytes_listed, 0),
+            ("process", 0, live.processing),
+            ("distribute", 0, live.sending),
+            ("store", now.bytes_sealed, now.bytes_sealed - _safe_bytes(now)),
         )
         return [
             job_pb2.StageProgress(
                 stage=stage,
-                bytes_done=figure(now),
+                bytes_done=done[place],
                 bytes_planned=planned,
-                bytes_per_s=_rate(self._samples, figure),
+                bytes_per_s=_rate(self._samples, place),
+                queued_bytes=queued,
+                waiting_for=waiting.get(stage, ""),
             )
-            for stage, figure, planned in rows
+            for place, (stage, planned, queued) in enumerate(rows)
         ]
 
 
@@ -102,12 +160,12 @@ def _safe_bytes(totals: Totals) -> int:
     return totals.bytes_sealed * totals.chunks_safe // max(1, totals.chunks_acked)
 
 
-def _rate(samples: Samples, figure: Callable[[Totals], int]) -> float:
+def _rate(samples: Samples, place: int) -> float:
     """By how much it grew in a second, over the last samples."""
     if len(samples) < 2:
         return 0.0
     (from_s, first), (to_s, last) = samples[0], samples[-1]
-    return (figure(last) - figure(first)) / max(1e-3, to_s - from_s)
+    return max(0, last[place] - first[place]) / max(1e-3, to_s - from_s)
 
 
 def task_of(fact: task_pb2.Fact) -> str:

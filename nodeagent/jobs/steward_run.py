@@ -38,8 +38,10 @@ from nodeagent.jobs.steward_figures import Figures, task_of
 from nodeagent.jobs.steward_learning import Learning
 from nodeagent.jobs.steward_listing import Listing
 from nodeagent.jobs.steward_safety import Safety, settle
+from nodeagent.jobs.steward_seen import Seen
 from nodeagent.jobs.steward_streams import WorkerStreams
 from nodeagent.jobs.steward_writing import Writing
+from nodeagent.wire.flow import first_of
 
 _log = structlog.stdlib.get_logger(__name__)
 TICK_S = 0.25
@@ -65,6 +67,7 @@ class StewardRun:
     header: records_pb2.JobHeader
     steward: Steward = field(init=False)
     figures: Figures = field(default_factory=Figures)
+    seen: Seen = field(init=False)
     ready: bool = False  # It has read what a majority of the keepers has.
     keepers: Keepers = field(init=False)
     learning: Learning = field(init=False)
@@ -97,7 +100,7 @@ class StewardRun:
         self.learning = Learning(self.keepers, header.epoch, self._learn, self.has_lost_disk)
         self.writing = Writing(self.keepers, self.learning, header.epoch, self._learn)
         self.source = Listing(self.means.sources, header.id, header.spec)
-        self.streams = WorkerStreams(self._heard)
+        self.streams, self.seen = WorkerStreams(self._heard), Seen(world.name_of)
         self.follow(header)
 
     # --- its life
@@ -122,7 +125,7 @@ class StewardRun:
                 for task in lasting:
                     task.cancel()
         except BaseExceptionGroup as failed:
-            raise _first_of(failed) from failed
+            raise first_of(failed) from failed
         finally:
             self._group = None
             self.streams.close()
@@ -145,9 +148,10 @@ class StewardRun:
                 self.steward.relist()
             for node in [n for n in self.steward.workers if world.is_away(n)]:
                 self.steward.gone(node)
+                self.seen.gone(node)
             for action in self.steward.tick(now_s):
                 self._obey(action)
-            if self.figures.sample(self.steward.ledger, now_s):
+            if self.figures.sample(self.steward.ledger, now_s, self.seen):
                 self._judge()
             took_s = world.clock_s() - now_s
             await asyncio.sleep(took_s * REST)  # Many open tasks: each look takes a while.
@@ -252,6 +256,8 @@ class StewardRun:
         actions = self.steward.learned(found, self.means.world.clock_s())
         self.figures.count(fact)
         if fact.HasField("result"):
+            self.seen.result(fact.result)
+        if fact.HasField("result"):
             self.source.away = ""
         if is_page:
             self._tasks |= {task.id: task for task in tasks}
@@ -312,7 +318,9 @@ class StewardRun:
                 coming = self.steward.on_the_way(worker, running)
                 slots = max(0, request.credit.slots - coming)
                 self.steward.pulls(worker, slots, running, now_s)
+                self.seen.credit(worker, request.credit)
             case "refused":
+                self.seen.refused(request.refused)
                 self._refused(worker, request.refused, now_s)
             case _:
                 return
@@ -356,7 +364,8 @@ class StewardRun:
         """Every reason for which the job stands still."""
         found = [f"its ledger cannot be written: {why}" for why in self._ledger_troubles()]
         if self.ready:
-            found += self.steward.waits(self.means.world.clock_s())
+            now_s = self.means.world.clock_s()
+            found += [*self.steward.waits(now_s), *self.seen.waits(now_s)]
             found += self._unable()
             unsafe = list(self.figures.unsafe.values())
             if unsafe:
@@ -384,13 +393,6 @@ class StewardRun:
     def chosen(self) -> AsyncIterator[task_pb2.TaskResult]:
         """The results that count."""
         return chosen(self.keepers, self.steward.ledger.tasks, self._cut)
-
-
-def _first_of(failed: BaseExceptionGroup[BaseException]) -> BaseException:
-    first: BaseException = failed
-    while isinstance(first, BaseExceptionGroup):
-        first = first.exceptions[0]
-    return first
 
 
 Runs = Callable[[str], StewardRun | None]

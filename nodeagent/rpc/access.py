@@ -95,6 +95,7 @@ ACCESS: Mapping[str, Rule] = {
             "InsightService/QueryHistory": _LOOK,
             "InsightService/GetTrace": _passed(_LOOK),
             "InsightService/KeepTraces": _NODES,
+            "InsightService/GetLinks": _passed(_LOOK),
             "InsightService/WatchEvents": replace(_LOOK, bulk=True),
             "InsightService/ListAlerts": _LOOK,
             "InsightService/SilenceAlert": _OPERATE,

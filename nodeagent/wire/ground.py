@@ -3,12 +3,13 @@
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 import grpc
 
 from nodeagent.wire import budget
+from nodeagent.wire.usage import Usage
 
 
 class Lane(Protocol):
@@ -79,6 +80,7 @@ class Ground:
     cloud_of: Callable[[str], str]  # Of a node, for the metrics; "" when it is not known.
     clock_s: Callable[[], float] = time.monotonic
     clock_unix_s: Callable[[], float] = time.time
+    usage: Usage = field(default_factory=Usage)
 
     def moved(self, direction: Literal["in", "out"], peer: str, size_bytes: int) -> None:
         if size_bytes:

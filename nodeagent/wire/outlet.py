@@ -130,12 +130,16 @@ class Outlet:
     async def _send(self, call: Call, lane: Lane, branch: Branch) -> None:
         clock_s = self._ground.clock_s
         stall_s = self._ground.limits().stream_stall_s
+        usage, since_s = self._ground.usage, clock_s()
         try:
             async for part in branch:
                 async with asyncio.timeout(stall_s):
                     began_s = clock_s()
                     await self._purse.spend(part.cost_bytes)
-                    self._waited_s += clock_s() - began_s
+                    now_s = clock_s()
+                    self._waited_s += now_s - began_s
+                    usage.add(self.node, part.cost_bytes, now_s - since_s, now_s - began_s)
+                    since_s = now_s
                     self._chunk_id = part.chunk_id or self._chunk_id
                     if not await writing.write(call, part.raw):
                         return  # Whoever listens to it learns why.

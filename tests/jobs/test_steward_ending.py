@@ -17,6 +17,7 @@ from nodeagent.jobs.header import Header, Headers, new_id
 from nodeagent.jobs.plane_world import JobWorld
 from nodeagent.jobs.steward_ending import Ending, Verdict, judged
 from nodeagent.jobs.steward_figures import Figures
+from nodeagent.jobs.steward_seen import Seen
 
 
 def nowhere(node: str) -> Any:
@@ -29,6 +30,7 @@ WORLD = JobWorld("a", lambda: View("a", {}), str, nowhere, lambda _: "")
 @dataclass
 class Ended:
     figures: Figures = field(default_factory=Figures)
+    seen: Seen = field(default_factory=lambda: Seen(str))
 
     async def settle(self) -> None:
         return

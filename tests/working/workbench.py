@@ -309,6 +309,7 @@ async def bench(
             room=room,
             watcher=watcher or Telling(),
             traces=traces or Unkept(),
+            links=first.deliverer.ground.usage.now,
             rng=Random(3),
         )
         worker, steward = Worker(parts), Steward(group, traceparent)

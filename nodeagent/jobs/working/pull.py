@@ -12,8 +12,9 @@ from random import Random
 import structlog
 
 from multicloud.errors import McError
-from multicloud.v1 import records_pb2, task_pb2
+from multicloud.v1 import job_pb2, records_pb2, task_pb2
 from nodeagent.core.backoff import delay_s
+from nodeagent.jobs.working.stages import standing
 from nodeagent.jobs.working.task import JobMeans, TaskRun
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -22,6 +23,7 @@ LOOK_EVERY_S = 0.1  # At who is the steward.
 BACKOFF_S, BACKOFF_S_MAX = 0.1, 2.0
 WAITS_MAX = 8  # Told to the steward; more of them say the same.
 REFUSED_MAX = 4096
+LINKS_MAX = 64  # Peers told of at once, those that were sent to last.
 
 Header = Callable[[], records_pb2.JobHeader]
 Requests = AsyncIterator[task_pb2.PullTasksRequest]
@@ -100,7 +102,16 @@ class PullLoop:
             slots=room.offer(self.job, running=len(self.running), useful=useful),
             running=list(self.running),
             waits=self.waits()[:WAITS_MAX],
+            stages=standing(run.stages for run in self.running.values()),
+            links=self._links(),
         )
+
+    def _links(self) -> list[job_pb2.LinkUse]:
+        found = self.means.links().items()
+        return [
+            job_pb2.LinkUse(to_node=to, bytes=u.bytes, seconds=u.seconds, waited_s=u.waited_s)
+            for to, u in list(found)[-LINKS_MAX:]
+        ]
 
     def waits(self) -> list[str]:
         """Why work for this job stands still here, in plain words."""

@@ -3,7 +3,7 @@ so the stages add up to the whole, and the longest of them is what limits it.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -62,6 +62,11 @@ class Stages:
             if not self._reads and self.now == INGEST and PROCESS in self.of:
                 self.at(PROCESS)
 
+    def so_far(self, name: str) -> float:
+        """Seconds, with those of the turn that is under way."""
+        turn_s = self.clock_s() - self._since_s if self.now == name else 0.0
+        return self.of[name].seconds + turn_s
+
     @property
     def seconds(self) -> float:
         return sum(stage.seconds for stage in self.of.values())
@@ -72,6 +77,20 @@ class Stages:
             for name in STAGES
             if (one := self.of.get(name)) is not None
         ]
+
+
+def standing(all_of: Iterable[Stages]) -> list[task_pb2.StageTime]:
+    """Of all tasks that run now, added up."""
+    found = {name: task_pb2.StageTime(stage=name) for name in STAGES}
+    for stages in all_of:
+        for name, one in stages.of.items():
+            found[name].seconds += stages.so_far(name)
+            found[name].bytes += one.bytes
+        if stages.now:
+            found[stages.now].tasks += 1
+            ingest = stages.of.get(INGEST)
+            found[stages.now].held_bytes += ingest.bytes if ingest else 0
+    return [one for one in found.values() if one.seconds]
 
 
 class Reads(Protocol):

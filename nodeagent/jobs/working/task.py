@@ -1,7 +1,7 @@
 """One task from its inputs to the fact that it is done, and on to the fact that it is safe."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -22,6 +22,7 @@ from nodeagent.jobs.working.stages import PROCESS, SEAL, Stages, TimedReads
 from nodeagent.jobs.working.tracing import Traces, Watcher, nodes_of, tell_stages
 from nodeagent.process.events import Data
 from nodeagent.wire.flow import first_of
+from nodeagent.wire.usage import Use
 
 RECORD_BYTES_MAX = 256 << 20  # What is longer is no record; no chunk of records is.
 HELD_BYTES_MIN = 1 << 20
@@ -57,6 +58,7 @@ class JobMeans:
     watcher: Watcher
     tails: asyncio.TaskGroup  # For chunks that go on to their last copies.
     traces: Traces
+    links: Callable[[], Mapping[str, Use]]
 
 
 @dataclass(slots=True)

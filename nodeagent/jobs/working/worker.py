@@ -27,6 +27,7 @@ from nodeagent.jobs.working.sending import CarefulBrain, Deliverer, Sender
 from nodeagent.jobs.working.task import JobMeans
 from nodeagent.jobs.working.tracing import Traces, Watcher
 from nodeagent.rpc.policies import policy_of
+from nodeagent.wire.usage import Use
 
 _log = structlog.stdlib.get_logger(__name__)
 APPEND_WITHIN_S = 10.0
@@ -58,6 +59,7 @@ class WorkerParts:
     room: Room
     watcher: Watcher
     traces: Traces
+    links: Callable[[], Mapping[str, Use]]
     rng: Random = field(default_factory=Random)
 
 
@@ -146,6 +148,7 @@ class Worker:
             watcher=parts.watcher,
             tails=group,
             traces=parts.traces,
+            links=parts.links,
         )
 
 
