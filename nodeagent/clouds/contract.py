@@ -91,7 +91,9 @@ class Bucket(Protocol):
         ...
 
     async def page(self, prefix: str, cursor: str = "", after: str = "") -> Page:
-        """In the order of the keys' bytes. `after` begins behind a key; a cursor wins over it."""
+        """In the order of the keys' bytes (az: in Azure's own, which differs for rare characters).
+        `after` begins behind a key; a cursor wins over it.
+        """
         ...
 
     async def head(self, key: str) -> Object:

@@ -22,6 +22,7 @@ from nodeagent.config.options import nearest
 _DRIVERS: Mapping[str, str] = {
     "s3": "nodeagent.clouds.s3_client",
     "gs": "nodeagent.clouds.gcs_client",
+    "az": "nodeagent.clouds.azure_client",
 }
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.servers.azurite import azurite
 from tests.support.servers.gcs import gcs
 from tests.support.servers.swift import swift
 
@@ -29,4 +30,10 @@ def swift_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def gcs_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with gcs(tmp_path_factory.mktemp("gcs")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def azurite_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with azurite(tmp_path_factory.mktemp("azurite")) as url:
         yield url
