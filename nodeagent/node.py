@@ -170,7 +170,8 @@ class Node:
 
     def _council(self, watcher: Watcher) -> NodeCouncil:
         known = (self.body, self.roster, self.peers, self.view, self.known.api_address)
-        return NodeCouncil(lambda: self.live.current, *known, lambda: self.greeter.hurry(), watcher)
+        hurry, issued_unix_s = lambda: self.greeter.hurry(), self.identity.holder.not_before_unix_s
+        return NodeCouncil(lambda: self.live.current, *known, hurry, watcher, issued_unix_s)
 
     def _exchange(self) -> Exchange:
         told = (self.roster, self.keeper, self.heads, self.council.part)

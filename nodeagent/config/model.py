@@ -104,7 +104,7 @@ class Node(Section):
     region: Name = required("The cloud's region. Round-trip times and prices go by it.", "us-east-1")
     zone: str = option("", "The zone inside the region. Empty: the node is a failure domain of its own.", pattern=ZONE)
     state_dir: AbsolutePath = option(Path("/var/lib/multicloud"), "Everything that must survive a restart. Only one daemon uses it.")
-    founder: bool = option(False, "True on the first node of a cluster only: it may open the council once.")
+    founder: bool = option(False, "True on the first node of a cluster only: it may open the council once, within a day of its identity, and not before one of the others in join.peers has answered.")
 
 
 class Advertise(Section):

@@ -7,6 +7,7 @@ from coordinator.events import RemovalDecided
 from coordinator.types import NodeId, View
 from nodeagent.body import Body
 from nodeagent.config.model import Config
+from nodeagent.council.founding import Founding
 from nodeagent.council.part import CouncilPart, Identity
 from nodeagent.council.proposing import Watcher
 from nodeagent.council.removing import Removals
@@ -28,6 +29,7 @@ class NodeCouncil:
         address_of: Callable[[NodeId], str],
         greet_all: Callable[[], None],
         watcher: Watcher,
+        issued_unix_s: float,
     ) -> None:
         self._body, own = body, roster.own
         world = Surroundings(
@@ -35,7 +37,12 @@ class NodeCouncil:
         )
         folder, node = body.folder, config().node
         self.part = CouncilPart(
-            Identity(own.id, folder.path, node.founder, folder.generation == 1),
+            Identity(
+                own.id,
+                folder.path,
+                Founding(node.founder, issued_unix_s, lambda: _expects_others(config())),
+                folder.generation == 1,
+            ),
             world,
             lambda: config().council,
             watcher,
@@ -59,3 +66,8 @@ class NodeCouncil:
 
     def _say_volume(self, volume: str) -> None:
         self._body.say(lambda own: setattr(own, "council_volume", volume))
+
+
+def _expects_others(config: Config) -> bool:
+    own = {config.listen.api, *(one.api for one in config.advertise)}
+    return any(address not in own for address in config.join.peers)

@@ -19,6 +19,7 @@ from nodeagent.council.calls import Calls
 from nodeagent.council.client import BallotCouncil
 from nodeagent.council.contract import Council
 from nodeagent.council.copy import Copy
+from nodeagent.council.founding import Founding
 from nodeagent.council.member import Member
 from nodeagent.council.proposing import Proposer, Watcher
 from nodeagent.council.pulling import Pulling
@@ -50,7 +51,7 @@ class World(Protocol):
 class Identity:
     node: NodeId
     folder: Path  # The node's state.
-    founder: bool
+    founding: Founding
     first_start: bool
 
 
@@ -93,7 +94,7 @@ class CouncilPart:
         self.pulling = Pulling(self.copy, self._calls, self._spawn, world.greet_all)
         self._node, self._settings = identity.node, settings
         self._tending = Tending(
-            founder=identity.founder,
+            founding=identity.founding,
             member=self.member,
             copy=self.copy,
             council=ballots,

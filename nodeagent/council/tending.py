@@ -24,6 +24,7 @@ from coordinator.council.registers import (
 from multicloud.errors import McError
 from nodeagent.council.client import BallotCouncil
 from nodeagent.council.copy import Copy
+from nodeagent.council.founding import Founding
 from nodeagent.council.member import Member
 from nodeagent.council.proposing import Members, Proposer
 from nodeagent.council.pulling import Pulling
@@ -49,7 +50,7 @@ class Settings(Protocol):
 
 @dataclass(slots=True)
 class Tending:
-    founder: bool
+    founding: Founding
     member: Member
     copy: Copy
     council: BallotCouncil
@@ -96,10 +97,13 @@ class Tending:
 
     async def _found(self, now_s: float) -> None:
         seat = self.member.seat
-        if not (self.founder and seat and self.member.may_found) or self.pulling.epoch_heard:
+        if seat is None or not self.member.may_found or self.pulling.epoch_heard:
             return
-        waited_s = now_s - self._begun_s
-        if not self.pulling.heard_anyone and waited_s < self.settings().found_after_s:
+        if not self.founding.may(
+            heard_anyone=self.pulling.heard_anyone,
+            waited_s=now_s - self._begun_s,
+            found_after_s=self.settings().found_after_s,
+        ):
             return
         await self.member.answer(seat, Install(Epoch(1, (seat,)), {}))
         self.copy.learn(self.member.epoch)
