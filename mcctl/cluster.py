@@ -10,7 +10,7 @@ import typer
 from identity.bundle import OperatorBundle, write_operator_bundle
 from identity.certificate import rfc3339
 from identity.names import ROLES, is_name
-from mcctl import issuing, show
+from mcctl import cluster_backup, issuing, show
 from mcctl.ca import NODE_DAYS, OPERATOR_DAYS, created, unlocked
 from mcctl.cli import run_async
 from mcctl.context import imported
@@ -18,6 +18,8 @@ from multicloud.context import Context
 from multicloud.errors import McError
 
 app = typer.Typer(no_args_is_help=True)
+app.command("backup")(cluster_backup.backup)
+app.command("restore")(cluster_backup.restore)
 
 ClusterOption = Annotated[
     str | None, typer.Option("--cluster", help="Which authority; else the context's cluster.")

@@ -210,6 +210,7 @@ class Node:
                 ConfigAdmin(passing, settings),
                 AuditAdmin(passing, self.heads),
                 self.upkeep.admin(passing),
+                self.council.backups,
             ],
             "InsightService": [
                 EventInsight(self.roster.own.id, self.body.events),

@@ -1429,3 +1429,108 @@ class FinalizeFormatResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___FinalizeFormatResponse: _TypeAlias = FinalizeFormatResponse  # noqa: Y015
+
+@_typing.final
+class BackupClusterRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BackupClusterRequest: _TypeAlias = BackupClusterRequest  # noqa: Y015
+
+@_typing.final
+class BackupClusterResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REGISTERS_FIELD_NUMBER: _builtins.int
+    HEAD_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def registers(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.BackupRegister]: ...
+    @_builtins.property
+    def head(self) -> _common_pb2.BackupHead:
+        """Of the first answer only."""
+
+    def __init__(
+        self,
+        *,
+        registers: _abc.Iterable[_common_pb2.BackupRegister] | None = ...,
+        head: _common_pb2.BackupHead | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["head", b"head"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["head", b"head", "registers", b"registers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BackupClusterResponse: _TypeAlias = BackupClusterResponse  # noqa: Y015
+
+@_typing.final
+class RestoreClusterRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REGISTERS_FIELD_NUMBER: _builtins.int
+    HEAD_FIELD_NUMBER: _builtins.int
+    MEMBERS_LOST_FIELD_NUMBER: _builtins.int
+    members_lost: _builtins.bool
+    """With the head: the members that are away never come back."""
+    @_builtins.property
+    def registers(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.BackupRegister]: ...
+    @_builtins.property
+    def head(self) -> _common_pb2.BackupHead:
+        """Of the first request only; empty: without a backup."""
+
+    def __init__(
+        self,
+        *,
+        registers: _abc.Iterable[_common_pb2.BackupRegister] | None = ...,
+        head: _common_pb2.BackupHead | None = ...,
+        members_lost: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["head", b"head"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["head", b"head", "members_lost", b"members_lost", "registers", b"registers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RestoreClusterRequest: _TypeAlias = RestoreClusterRequest  # noqa: Y015
+
+@_typing.final
+class RestoreClusterResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EPOCH_FIELD_NUMBER: _builtins.int
+    REGISTERS_FIELD_NUMBER: _builtins.int
+    FROM_BACKUP_FIELD_NUMBER: _builtins.int
+    JOBS_LEFT_OUT_FIELD_NUMBER: _builtins.int
+    epoch: _builtins.int
+    """Of the council that is open now."""
+    registers: _builtins.int
+    """That it holds."""
+    from_backup: _builtins.int
+    """Of those, that only the backup had, or had newer."""
+    @_builtins.property
+    def jobs_left_out(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """That had not ended, and of which only the backup knew."""
+
+    def __init__(
+        self,
+        *,
+        epoch: _builtins.int = ...,
+        registers: _builtins.int = ...,
+        from_backup: _builtins.int = ...,
+        jobs_left_out: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "from_backup", b"from_backup", "jobs_left_out", b"jobs_left_out", "registers", b"registers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RestoreClusterResponse: _TypeAlias = RestoreClusterResponse  # noqa: Y015

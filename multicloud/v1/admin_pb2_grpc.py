@@ -140,6 +140,16 @@ class AdminServiceStub:
                 request_serializer=multicloud_dot_v1_dot_admin__pb2.ListAuditHeadsRequest.SerializeToString,
                 response_deserializer=multicloud_dot_v1_dot_admin__pb2.ListAuditHeadsResponse.FromString,
                 _registered_method=True)
+        self.BackupCluster = channel.unary_stream(
+                '/multicloud.v1.AdminService/BackupCluster',
+                request_serializer=multicloud_dot_v1_dot_admin__pb2.BackupClusterRequest.SerializeToString,
+                response_deserializer=multicloud_dot_v1_dot_admin__pb2.BackupClusterResponse.FromString,
+                _registered_method=True)
+        self.RestoreCluster = channel.stream_unary(
+                '/multicloud.v1.AdminService/RestoreCluster',
+                request_serializer=multicloud_dot_v1_dot_admin__pb2.RestoreClusterRequest.SerializeToString,
+                response_deserializer=multicloud_dot_v1_dot_admin__pb2.RestoreClusterResponse.FromString,
+                _registered_method=True)
         self.FinalizeFormat = channel.unary_unary(
                 '/multicloud.v1.AdminService/FinalizeFormat',
                 request_serializer=multicloud_dot_v1_dot_admin__pb2.FinalizeFormatRequest.SerializeToString,
@@ -301,6 +311,21 @@ class AdminServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BackupCluster(self, request, context):
+        """BackupCluster gives all that the council has decided, by this node's copy.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RestoreCluster(self, request_iterator, context):
+        """RestoreCluster opens the council anew on this node, when it is lost, with
+        what a backup has and what this node still knows.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def FinalizeFormat(self, request, context):
         """FinalizeFormat raises the level that writers use to what all members read.
         """
@@ -415,6 +440,16 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.ListAuditHeads,
                     request_deserializer=multicloud_dot_v1_dot_admin__pb2.ListAuditHeadsRequest.FromString,
                     response_serializer=multicloud_dot_v1_dot_admin__pb2.ListAuditHeadsResponse.SerializeToString,
+            ),
+            'BackupCluster': grpc.unary_stream_rpc_method_handler(
+                    servicer.BackupCluster,
+                    request_deserializer=multicloud_dot_v1_dot_admin__pb2.BackupClusterRequest.FromString,
+                    response_serializer=multicloud_dot_v1_dot_admin__pb2.BackupClusterResponse.SerializeToString,
+            ),
+            'RestoreCluster': grpc.stream_unary_rpc_method_handler(
+                    servicer.RestoreCluster,
+                    request_deserializer=multicloud_dot_v1_dot_admin__pb2.RestoreClusterRequest.FromString,
+                    response_serializer=multicloud_dot_v1_dot_admin__pb2.RestoreClusterResponse.SerializeToString,
             ),
             'FinalizeFormat': grpc.unary_unary_rpc_method_handler(
                     servicer.FinalizeFormat,
@@ -990,6 +1025,60 @@ class AdminService:
             '/multicloud.v1.AdminService/ListAuditHeads',
             multicloud_dot_v1_dot_admin__pb2.ListAuditHeadsRequest.SerializeToString,
             multicloud_dot_v1_dot_admin__pb2.ListAuditHeadsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BackupCluster(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/multicloud.v1.AdminService/BackupCluster',
+            multicloud_dot_v1_dot_admin__pb2.BackupClusterRequest.SerializeToString,
+            multicloud_dot_v1_dot_admin__pb2.BackupClusterResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RestoreCluster(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/multicloud.v1.AdminService/RestoreCluster',
+            multicloud_dot_v1_dot_admin__pb2.RestoreClusterRequest.SerializeToString,
+            multicloud_dot_v1_dot_admin__pb2.RestoreClusterResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -85,6 +85,12 @@ class AdminServiceStub:
     """ReadAudit streams a node's audit log as it is on its disk."""
     ListAuditHeads: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ListAuditHeadsRequest, _admin_pb2.ListAuditHeadsResponse]
     """ListAuditHeads tells which heads of others' logs this node has kept."""
+    BackupCluster: _grpc.UnaryStreamMultiCallable[_admin_pb2.BackupClusterRequest, _admin_pb2.BackupClusterResponse]
+    """BackupCluster gives all that the council has decided, by this node's copy."""
+    RestoreCluster: _grpc.StreamUnaryMultiCallable[_admin_pb2.RestoreClusterRequest, _admin_pb2.RestoreClusterResponse]
+    """RestoreCluster opens the council anew on this node, when it is lost, with
+    what a backup has and what this node still knows.
+    """
     FinalizeFormat: _grpc.UnaryUnaryMultiCallable[_admin_pb2.FinalizeFormatRequest, _admin_pb2.FinalizeFormatResponse]
     """FinalizeFormat raises the level that writers use to what all members read."""
 
@@ -141,6 +147,12 @@ class AdminServiceAsyncStub(AdminServiceStub):
     """ReadAudit streams a node's audit log as it is on its disk."""
     ListAuditHeads: _aio.UnaryUnaryMultiCallable[_admin_pb2.ListAuditHeadsRequest, _admin_pb2.ListAuditHeadsResponse]  # type: ignore[assignment]
     """ListAuditHeads tells which heads of others' logs this node has kept."""
+    BackupCluster: _aio.UnaryStreamMultiCallable[_admin_pb2.BackupClusterRequest, _admin_pb2.BackupClusterResponse]  # type: ignore[assignment]
+    """BackupCluster gives all that the council has decided, by this node's copy."""
+    RestoreCluster: _aio.StreamUnaryMultiCallable[_admin_pb2.RestoreClusterRequest, _admin_pb2.RestoreClusterResponse]  # type: ignore[assignment]
+    """RestoreCluster opens the council anew on this node, when it is lost, with
+    what a backup has and what this node still knows.
+    """
     FinalizeFormat: _aio.UnaryUnaryMultiCallable[_admin_pb2.FinalizeFormatRequest, _admin_pb2.FinalizeFormatResponse]  # type: ignore[assignment]
     """FinalizeFormat raises the level that writers use to what all members read."""
 
@@ -320,6 +332,24 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_admin_pb2.ListAuditHeadsResponse, _abc.Awaitable[_admin_pb2.ListAuditHeadsResponse]]:
         """ListAuditHeads tells which heads of others' logs this node has kept."""
+
+    @_abc_1.abstractmethod
+    def BackupCluster(
+        self,
+        request: _admin_pb2.BackupClusterRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_admin_pb2.BackupClusterResponse], _abc.AsyncIterator[_admin_pb2.BackupClusterResponse]]:
+        """BackupCluster gives all that the council has decided, by this node's copy."""
+
+    @_abc_1.abstractmethod
+    def RestoreCluster(
+        self,
+        request_iterator: _MaybeAsyncIterator[_admin_pb2.RestoreClusterRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.RestoreClusterResponse, _abc.Awaitable[_admin_pb2.RestoreClusterResponse]]:
+        """RestoreCluster opens the council anew on this node, when it is lost, with
+        what a backup has and what this node still knows.
+        """
 
     @_abc_1.abstractmethod
     def FinalizeFormat(

@@ -542,3 +542,70 @@ class ByteRange(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ByteRange: _TypeAlias = ByteRange  # noqa: Y015
+
+@_typing.final
+class BackupHead(_message.Message):
+    """BackupHead says what a backup is of."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FORMAT_FIELD_NUMBER: _builtins.int
+    CLUSTER_FIELD_NUMBER: _builtins.int
+    CREATED_UNIX_MS_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    CURRENT_FIELD_NUMBER: _builtins.int
+    SOFTWARE_FIELD_NUMBER: _builtins.int
+    format: _builtins.int
+    """1"""
+    cluster: _builtins.str
+    created_unix_ms: _builtins.int
+    epoch: _builtins.int
+    """Of the council."""
+    current: _builtins.bool
+    """A majority answered: nothing that was decided before is missing."""
+    software: _builtins.str
+    """The version that wrote it."""
+    def __init__(
+        self,
+        *,
+        format: _builtins.int = ...,
+        cluster: _builtins.str = ...,
+        created_unix_ms: _builtins.int = ...,
+        epoch: _builtins.int = ...,
+        current: _builtins.bool = ...,
+        software: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cluster", b"cluster", "created_unix_ms", b"created_unix_ms", "current", b"current", "epoch", b"epoch", "format", b"format", "software", b"software"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BackupHead: _TypeAlias = BackupHead  # noqa: Y015
+
+@_typing.final
+class BackupRegister(_message.Message):
+    """BackupRegister is one decision."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    key: _builtins.str
+    version: _builtins.int
+    value: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        key: _builtins.str = ...,
+        version: _builtins.int = ...,
+        value: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BackupRegister: _TypeAlias = BackupRegister  # noqa: Y015

@@ -497,3 +497,31 @@ class NodeRecord(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___NodeRecord: _TypeAlias = NodeRecord  # noqa: Y015
+
+@_typing.final
+class ClusterBackup(_message.Message):
+    """ClusterBackup is what `mcctl cluster backup` writes. Dataset keys in it are
+    wrapped by the cluster key.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HEAD_FIELD_NUMBER: _builtins.int
+    REGISTERS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def head(self) -> _common_pb2.BackupHead: ...
+    @_builtins.property
+    def registers(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.BackupRegister]: ...
+    def __init__(
+        self,
+        *,
+        head: _common_pb2.BackupHead | None = ...,
+        registers: _abc.Iterable[_common_pb2.BackupRegister] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["head", b"head"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["head", b"head", "registers", b"registers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ClusterBackup: _TypeAlias = ClusterBackup  # noqa: Y015

@@ -11,6 +11,7 @@ from nodeagent.council.founding import Founding
 from nodeagent.council.part import CouncilPart, Identity
 from nodeagent.council.proposing import Watcher
 from nodeagent.council.removing import Removals
+from nodeagent.council.restoring import BackupAdmin
 from nodeagent.council.shown import Shown
 from nodeagent.council.surroundings import Surroundings
 from nodeagent.ops.decisions import Decisions
@@ -51,6 +52,7 @@ class NodeCouncil:
         )
         self.service, self.run, self.close = self.part.service, self.part.run, self.part.close
         self.shown = Shown(self.part)
+        self.backups = BackupAdmin(node.cluster, self.part, self.shown)
 
     def removals(
         self,

@@ -121,6 +121,8 @@ ACCESS: Mapping[str, Rule] = {
             "AdminService/ListRevocations": _AUDIT,
             "AdminService/ReadAudit": _passed(replace(_AUDIT, bulk=True)),
             "AdminService/ListAuditHeads": _passed(_AUDIT),
+            "AdminService/BackupCluster": replace(_ADMIN, bulk=True),
+            "AdminService/RestoreCluster": replace(_ADMIN, bulk=True),
             "AdminService/FinalizeFormat": _ADMIN,
         }.items()
     },
