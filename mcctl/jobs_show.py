@@ -36,6 +36,7 @@ def fields(job: job_pb2.Job) -> dict[str, Any]:
         "job": job.id,
         "dataset": job.spec.dataset,
         "version": job.version,
+        "base_version": job.base_version or None,
         "state": state_name(job.state),
         "blocked": list(job.blocked),
         **{name: getattr(job.counts, name) for name in COUNTS},
@@ -139,6 +140,12 @@ def screen(job: job_pb2.Job) -> list[Block]:
         f"objects: {counts.objects_listed} listed, {counts.objects_ingested} ingested, "
         f"{counts.objects_skipped} skipped ({human(counts.bytes_in)} read)",
     ]
+    if job.base_version:
+        blocks.append(
+            f"since {job.spec.dataset}@{job.base_version}: {counts.objects_taken} objects are "
+            f"unchanged ({human(counts.bytes_taken)} not read), {human(counts.bytes_reused)} read "
+            f"were there, {human(counts.bytes_sent)} sealed and sent"
+        )
     if counts.records_in:
         blocks.append(
             f"records: {counts.records_in} in, {counts.records_out} out, "

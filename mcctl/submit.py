@@ -24,6 +24,7 @@ from mcctl.submit_options import (
     REPLICAS,
     Ack,
     Allow,
+    Anew,
     BwLimit,
     DatasetName,
     Exclude,
@@ -33,6 +34,7 @@ from mcctl.submit_options import (
     Origin,
     PipelineFile,
     Replicas,
+    RequestId,
     Source,
     Spread,
     Strict,
@@ -64,9 +66,8 @@ def submit(
     bwlimit: BwLimit = "",
     max_usd: MaxUsd = 0.0,
     strict: Strict = False,
-    request_id: Annotated[
-        str, typer.Option("--request-id", metavar="ID", help="The same twice is one job.")
-    ] = "",
+    anew: Anew = False,
+    request_id: RequestId = "",
     wait: Annotated[
         bool, typer.Option("--wait", help="Stay to the end, also without a terminal.")
     ] = False,
@@ -102,6 +103,7 @@ def submit(
         bwlimit=bwlimit,
         max_usd=max_usd,
         strict=strict,
+        anew=anew,
     )
     if dry_run:
         plan.planned(found, wanted)

@@ -66,6 +66,13 @@ BwLimit = Annotated[
 MaxUsd = Annotated[
     float, typer.Option("--max-usd", min=0, help="A job that would cost more stops; 0: no limit.")
 ]
+Anew = Annotated[
+    bool,
+    typer.Option("--no-incremental", help="Read all of it, also what has not changed."),
+]
+RequestId = Annotated[
+    str, typer.Option("--request-id", metavar="ID", help="The same twice is one job.")
+]
 Strict = Annotated[
     bool, typer.Option("--strict", help="Skipped or quarantined input is a failure (exit 1).")
 ]
@@ -130,6 +137,7 @@ def spec(
     bwlimit: str,
     max_usd: float,
     strict: bool,
+    anew: bool = False,
 ) -> job_pb2.JobSpec:
     """What the job is, from what was typed."""
     if ack > replicas:
@@ -151,6 +159,7 @@ def spec(
         include=include or (),
         exclude=exclude or (),
         strict=strict,
+        anew=anew,
     )
 
 

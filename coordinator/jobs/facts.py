@@ -50,6 +50,7 @@ class Chunk:
     id: ChunkId
     file_bytes: int
     copies: tuple[Copy, ...]
+    reused: bool = False  # Of an earlier version: nothing was sent.
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,9 @@ class Result:
     edges: Mapping[tuple[str, str], int] = field(default_factory=dict)  # Cloud to cloud: bytes.
     # Objects that begin in other tasks, and are skipped as a whole for what was found in this one.
     cut_short: Mapping[str, str] = field(default_factory=dict)
+    objects_taken: int = 0  # Of those ingested: unchanged since the base version, and not read.
+    bytes_taken: int = 0
+    bytes_reused: int = 0  # Read, and found in chunks that are there.
 
     @property
     def id(self) -> str:

@@ -34,6 +34,10 @@ class Totals:
     bytes_in: int = 0
     bytes_out: int = 0
     bytes_sealed: int = 0
+    objects_taken: int = 0
+    bytes_taken: int = 0
+    bytes_reused: int = 0
+    bytes_sent: int = 0
     steps: tuple[StepCount, ...] = ()
 
 
@@ -162,7 +166,9 @@ class Ledger:
     def totals(self) -> Totals:
         chosen = [(task, task.chosen) for task in self.tasks.values()]
         results = [result for _, result in chosen if result is not None]
-        chunks = [c for task in self.tasks.values() for c in task.chunks()]
+        # Several tasks may take over of one chunk.
+        chunks = {c.id: c for task in self.tasks.values() for c in task.chunks()}
+        safe = {c.id for task in self.tasks.values() if task.is_safe for c in task.chunks()}
         poisoned = [t for t, result in chosen if result is None and t.poisoned is not None]
         skipped = {path for r in results for path in r.skipped}
         # An object is skipped as a whole: where it begins it was counted as taken in.
@@ -179,11 +185,15 @@ class Ledger:
             tasks_safe=sum(t.is_safe for t in self.tasks.values()),
             tasks_poisoned=len(poisoned),
             chunks_acked=len(chunks),
-            chunks_safe=sum(len(t.chunks()) for t in self.tasks.values() if t.is_safe),
+            chunks_safe=len(safe),
             bytes_listed=sum(page.bytes for page in self.pages.values()),
             bytes_in=sum(r.bytes_in for r in results),
             bytes_out=sum(r.bytes_out for r in results),
-            bytes_sealed=sum(c.file_bytes for c in chunks),
+            bytes_sealed=sum(c.file_bytes for c in chunks.values()),
+            objects_taken=sum(r.objects_taken for r in results),
+            bytes_taken=sum(r.bytes_taken for r in results),
+            bytes_reused=sum(r.bytes_reused for r in results),
+            bytes_sent=sum(c.file_bytes for c in chunks.values() if not c.reused),
             steps=tuple(_steps(results)),
         )
 

@@ -88,6 +88,7 @@ class JobSpec(_message.Message):
     INCLUDE_FIELD_NUMBER: _builtins.int
     EXCLUDE_FIELD_NUMBER: _builtins.int
     STRICT_FIELD_NUMBER: _builtins.int
+    ANEW_FIELD_NUMBER: _builtins.int
     dataset: _builtins.str
     source: _builtins.str
     """URI"""
@@ -97,6 +98,8 @@ class JobSpec(_message.Message):
     bandwidth_bytes_per_s_max: _builtins.int
     usd_max: _builtins.float
     strict: _builtins.bool
+    anew: _builtins.bool
+    """Nothing is taken over from the version before."""
     @_builtins.property
     def policy(self) -> Global___Policy: ...
     @_builtins.property
@@ -116,10 +119,11 @@ class JobSpec(_message.Message):
         include: _abc.Iterable[_builtins.str] | None = ...,
         exclude: _abc.Iterable[_builtins.str] | None = ...,
         strict: _builtins.bool = ...,
+        anew: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bandwidth_bytes_per_s_max", b"bandwidth_bytes_per_s_max", "chunk_size_bytes", b"chunk_size_bytes", "dataset", b"dataset", "exclude", b"exclude", "include", b"include", "pipeline_toml", b"pipeline_toml", "policy", b"policy", "source", b"source", "strict", b"strict", "usd_max", b"usd_max"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["anew", b"anew", "bandwidth_bytes_per_s_max", b"bandwidth_bytes_per_s_max", "chunk_size_bytes", b"chunk_size_bytes", "dataset", b"dataset", "exclude", b"exclude", "include", b"include", "pipeline_toml", b"pipeline_toml", "policy", b"policy", "source", b"source", "strict", b"strict", "usd_max", b"usd_max"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -523,6 +527,7 @@ class Job(_message.Message):
     SOURCE_DONE_FIELD_NUMBER: _builtins.int
     BOTTLENECK_FIELD_NUMBER: _builtins.int
     LINKS_FIELD_NUMBER: _builtins.int
+    BASE_VERSION_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     state: Global___JobState.ValueType
     version: _builtins.str
@@ -537,6 +542,8 @@ class Job(_message.Message):
     """RFC 3339, for people."""
     source_done: _builtins.bool
     """Every byte of the source is acked: a laptop may go."""
+    base_version: _builtins.str
+    """Of which it takes over what has not changed."""
     @_builtins.property
     def spec(self) -> Global___JobSpec: ...
     @_builtins.property
@@ -584,10 +591,11 @@ class Job(_message.Message):
         source_done: _builtins.bool = ...,
         bottleneck: Global___Bottleneck | None = ...,
         links: _abc.Iterable[Global___LinkUse] | None = ...,
+        base_version: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["bottleneck", b"bottleneck", "cost", b"cost", "counts", b"counts", "spec", b"spec", "survival", b"survival"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocked", b"blocked", "bottleneck", b"bottleneck", "cost", b"cost", "counts", b"counts", "created_time", b"created_time", "epoch", b"epoch", "error", b"error", "id", b"id", "keepers", b"keepers", "links", b"links", "seconds", b"seconds", "source_done", b"source_done", "spec", b"spec", "stages", b"stages", "state", b"state", "steward", b"steward", "submitter", b"submitter", "survival", b"survival", "trace_id", b"trace_id", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_version", b"base_version", "blocked", b"blocked", "bottleneck", b"bottleneck", "cost", b"cost", "counts", b"counts", "created_time", b"created_time", "epoch", b"epoch", "error", b"error", "id", b"id", "keepers", b"keepers", "links", b"links", "seconds", b"seconds", "source_done", b"source_done", "spec", b"spec", "stages", b"stages", "state", b"state", "steward", b"steward", "submitter", b"submitter", "survival", b"survival", "trace_id", b"trace_id", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -610,6 +618,10 @@ class JobCounts(_message.Message):
     CHUNKS_SAFE_FIELD_NUMBER: _builtins.int
     BYTES_IN_FIELD_NUMBER: _builtins.int
     BYTES_SEALED_FIELD_NUMBER: _builtins.int
+    OBJECTS_TAKEN_FIELD_NUMBER: _builtins.int
+    BYTES_TAKEN_FIELD_NUMBER: _builtins.int
+    BYTES_REUSED_FIELD_NUMBER: _builtins.int
+    BYTES_SENT_FIELD_NUMBER: _builtins.int
     objects_listed: _builtins.int
     objects_ingested: _builtins.int
     objects_skipped: _builtins.int
@@ -623,6 +635,14 @@ class JobCounts(_message.Message):
     chunks_safe: _builtins.int
     bytes_in: _builtins.int
     bytes_sealed: _builtins.int
+    objects_taken: _builtins.int
+    """Unchanged since the base version, and not read."""
+    bytes_taken: _builtins.int
+    """Of those objects, as they came from the source then."""
+    bytes_reused: _builtins.int
+    """Read, and found in chunks of the base version."""
+    bytes_sent: _builtins.int
+    """Of bytes_sealed: in chunks that were made for this job."""
     def __init__(
         self,
         *,
@@ -639,10 +659,14 @@ class JobCounts(_message.Message):
         chunks_safe: _builtins.int = ...,
         bytes_in: _builtins.int = ...,
         bytes_sealed: _builtins.int = ...,
+        objects_taken: _builtins.int = ...,
+        bytes_taken: _builtins.int = ...,
+        bytes_reused: _builtins.int = ...,
+        bytes_sent: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes_in", b"bytes_in", "bytes_sealed", b"bytes_sealed", "chunks", b"chunks", "chunks_acked", b"chunks_acked", "chunks_safe", b"chunks_safe", "objects_ingested", b"objects_ingested", "objects_listed", b"objects_listed", "objects_skipped", b"objects_skipped", "records_dropped", b"records_dropped", "records_filtered", b"records_filtered", "records_in", b"records_in", "records_out", b"records_out", "records_quarantined", b"records_quarantined"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes_in", b"bytes_in", "bytes_reused", b"bytes_reused", "bytes_sealed", b"bytes_sealed", "bytes_sent", b"bytes_sent", "bytes_taken", b"bytes_taken", "chunks", b"chunks", "chunks_acked", b"chunks_acked", "chunks_safe", b"chunks_safe", "objects_ingested", b"objects_ingested", "objects_listed", b"objects_listed", "objects_skipped", b"objects_skipped", "objects_taken", b"objects_taken", "records_dropped", b"records_dropped", "records_filtered", b"records_filtered", "records_in", b"records_in", "records_out", b"records_out", "records_quarantined", b"records_quarantined"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -48,6 +48,7 @@ class JobHeader(_message.Message):
     RETRIED_EPOCH_FIELD_NUMBER: _builtins.int
     PLANNED_FIELD_NUMBER: _builtins.int
     TRACE_ONE_IN_FIELD_NUMBER: _builtins.int
+    BASE_VERSION_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     request_id: _builtins.str
     request_digest: _builtins.bytes
@@ -69,6 +70,8 @@ class JobHeader(_message.Message):
     """What was given up in an earlier epoch is tried again."""
     trace_one_in: _builtins.int
     """Of its chunks so many are traced; decided once, for all nodes."""
+    base_version: _builtins.str
+    """Of the dataset: what has not changed is taken over from there."""
     @_builtins.property
     def spec(self) -> _job_pb2.JobSpec: ...
     @_builtins.property
@@ -102,10 +105,11 @@ class JobHeader(_message.Message):
         retried_epoch: _builtins.int = ...,
         planned: _job_pb2.Cost | None = ...,
         trace_one_in: _builtins.int = ...,
+        base_version: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome", "planned", b"planned", "spec", b"spec"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_unix_ms", b"created_unix_ms", "epoch", b"epoch", "id", b"id", "keepers", b"keepers", "key_id", b"key_id", "outcome", b"outcome", "paused", b"paused", "planned", b"planned", "request_digest", b"request_digest", "request_id", b"request_id", "retried_epoch", b"retried_epoch", "spec", b"spec", "steward", b"steward", "submitter", b"submitter", "trace_id", b"trace_id", "trace_one_in", b"trace_one_in", "traceparent", b"traceparent", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_version", b"base_version", "created_unix_ms", b"created_unix_ms", "epoch", b"epoch", "id", b"id", "keepers", b"keepers", "key_id", b"key_id", "outcome", b"outcome", "paused", b"paused", "planned", b"planned", "request_digest", b"request_digest", "request_id", b"request_id", "retried_epoch", b"retried_epoch", "spec", b"spec", "steward", b"steward", "submitter", b"submitter", "trace_id", b"trace_id", "trace_one_in", b"trace_one_in", "traceparent", b"traceparent", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -320,6 +324,7 @@ class ManifestHead(_message.Message):
     BYTES_FIELD_NUMBER: _builtins.int
     RECORDS_FIELD_NUMBER: _builtins.int
     TRACE_ONE_IN_FIELD_NUMBER: _builtins.int
+    CHUNK_SIZE_BYTES_FIELD_NUMBER: _builtins.int
     format: _builtins.int
     """1"""
     name: _builtins.str
@@ -335,6 +340,8 @@ class ManifestHead(_message.Message):
     records: _builtins.int
     trace_one_in: _builtins.int
     """1 in so many chunks was traced from its beginning."""
+    chunk_size_bytes: _builtins.int
+    """The cut of its job."""
     def __init__(
         self,
         *,
@@ -350,10 +357,11 @@ class ManifestHead(_message.Message):
         bytes: _builtins.int = ...,
         records: _builtins.int = ...,
         trace_one_in: _builtins.int = ...,
+        chunk_size_bytes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "chunks", b"chunks", "files", b"files", "format", b"format", "job", b"job", "name", b"name", "pipeline_toml", b"pipeline_toml", "records", b"records", "software", b"software", "source", b"source", "trace_one_in", b"trace_one_in", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "chunk_size_bytes", b"chunk_size_bytes", "chunks", b"chunks", "files", b"files", "format", b"format", "job", b"job", "name", b"name", "pipeline_toml", b"pipeline_toml", "records", b"records", "software", b"software", "source", b"source", "trace_one_in", b"trace_one_in", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -367,11 +375,14 @@ class ManifestChunk(_message.Message):
     SEALED_BYTES_FIELD_NUMBER: _builtins.int
     PLAIN_BYTES_FIELD_NUMBER: _builtins.int
     TRACE_FIELD_NUMBER: _builtins.int
+    DUPLICATE_TAG_FIELD_NUMBER: _builtins.int
     id: _builtins.bytes
     sealed_bytes: _builtins.int
     plain_bytes: _builtins.int
     trace: _builtins.bytes
     """Trace and span id (16 + 8 bytes) of its writing: what mends it links there."""
+    duplicate_tag: _builtins.bytes
+    """HMAC of the plain bytes by the dataset key."""
     def __init__(
         self,
         *,
@@ -379,10 +390,11 @@ class ManifestChunk(_message.Message):
         sealed_bytes: _builtins.int = ...,
         plain_bytes: _builtins.int = ...,
         trace: _builtins.bytes = ...,
+        duplicate_tag: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "plain_bytes", b"plain_bytes", "sealed_bytes", b"sealed_bytes", "trace", b"trace"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["duplicate_tag", b"duplicate_tag", "id", b"id", "plain_bytes", b"plain_bytes", "sealed_bytes", b"sealed_bytes", "trace", b"trace"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

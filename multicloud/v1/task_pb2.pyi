@@ -479,6 +479,9 @@ class TaskResult(_message.Message):
     SECONDS_FIELD_NUMBER: _builtins.int
     STAGES_FIELD_NUMBER: _builtins.int
     TRACEPARENT_FIELD_NUMBER: _builtins.int
+    OBJECTS_TAKEN_FIELD_NUMBER: _builtins.int
+    BYTES_TAKEN_FIELD_NUMBER: _builtins.int
+    BYTES_REUSED_FIELD_NUMBER: _builtins.int
     task: _builtins.str
     worker: _builtins.str
     attempt: _builtins.int
@@ -491,6 +494,12 @@ class TaskResult(_message.Message):
     """From its start to its last ack, by the worker's clock."""
     traceparent: _builtins.str
     """Of the attempt's first span, for links to it."""
+    objects_taken: _builtins.int
+    """Of those ingested: unchanged, and not read."""
+    bytes_taken: _builtins.int
+    """What was not read of unchanged objects."""
+    bytes_reused: _builtins.int
+    """Read, and found in chunks that are there."""
     @_builtins.property
     def chunks(self) -> _containers.RepeatedCompositeFieldContainer[Global___SealedChunk]: ...
     @_builtins.property
@@ -533,10 +542,13 @@ class TaskResult(_message.Message):
         seconds: _builtins.float = ...,
         stages: _abc.Iterable[Global___StageTime] | None = ...,
         traceparent: _builtins.str = ...,
+        objects_taken: _builtins.int = ...,
+        bytes_taken: _builtins.int = ...,
+        bytes_reused: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "bytes_in", b"bytes_in", "bytes_out", b"bytes_out", "chunks", b"chunks", "cut_short", b"cut_short", "edges", b"edges", "files", b"files", "objects_ingested", b"objects_ingested", "quarantine", b"quarantine", "seconds", b"seconds", "skipped", b"skipped", "stages", b"stages", "steps", b"steps", "task", b"task", "trace_id", b"trace_id", "traceparent", b"traceparent", "worker", b"worker"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "bytes_in", b"bytes_in", "bytes_out", b"bytes_out", "bytes_reused", b"bytes_reused", "bytes_taken", b"bytes_taken", "chunks", b"chunks", "cut_short", b"cut_short", "edges", b"edges", "files", b"files", "objects_ingested", b"objects_ingested", "objects_taken", b"objects_taken", "quarantine", b"quarantine", "seconds", b"seconds", "skipped", b"skipped", "stages", b"stages", "steps", b"steps", "task", b"task", "trace_id", b"trace_id", "traceparent", b"traceparent", "worker", b"worker"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -590,11 +602,14 @@ class SealedChunk(_message.Message):
     PLAIN_BYTES_FIELD_NUMBER: _builtins.int
     COPIES_FIELD_NUMBER: _builtins.int
     DUPLICATE_TAG_FIELD_NUMBER: _builtins.int
+    REUSED_FIELD_NUMBER: _builtins.int
     id: _builtins.bytes
     sealed_bytes: _builtins.int
     plain_bytes: _builtins.int
     duplicate_tag: _builtins.bytes
     """HMAC of the plain bytes by the dataset key."""
+    reused: _builtins.bool
+    """Of an earlier version: nothing was sealed or sent."""
     @_builtins.property
     def copies(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Copy]: ...
     def __init__(
@@ -605,10 +620,11 @@ class SealedChunk(_message.Message):
         plain_bytes: _builtins.int = ...,
         copies: _abc.Iterable[_common_pb2.Copy] | None = ...,
         duplicate_tag: _builtins.bytes = ...,
+        reused: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["copies", b"copies", "duplicate_tag", b"duplicate_tag", "id", b"id", "plain_bytes", b"plain_bytes", "sealed_bytes", b"sealed_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["copies", b"copies", "duplicate_tag", b"duplicate_tag", "id", b"id", "plain_bytes", b"plain_bytes", "reused", b"reused", "sealed_bytes", b"sealed_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

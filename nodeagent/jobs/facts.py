@@ -108,6 +108,9 @@ def _result(result: task_pb2.TaskResult) -> Result:
         result.bytes_out,
         _edges(result.edges),
         {path_text(skipped.path): skipped.reason for skipped in result.cut_short},
+        result.objects_taken,
+        result.bytes_taken,
+        result.bytes_reused,
     )
 
 
@@ -117,6 +120,7 @@ def _chunks(chunks: Iterable[task_pb2.SealedChunk]) -> tuple[Chunk, ...]:
             chunk.id,
             chunk.sealed_bytes,
             tuple(Copy(copy.node, copy.volume) for copy in chunk.copies),
+            chunk.reused,
         )
         for chunk in chunks
     )

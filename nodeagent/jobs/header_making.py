@@ -5,6 +5,7 @@ it decided as one header.
 import re
 import secrets
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 from uuid import uuid4
@@ -15,6 +16,7 @@ from multicloud.v1 import job_pb2, records_pb2
 from nodeagent.core.chunk.key_record import NONCE_BYTES, wrap
 from nodeagent.core.chunk.keys import KEY_BYTES, KEY_ID_BYTES, DatasetKey
 from nodeagent.council.contract import Council
+from nodeagent.jobs.datasets.versions import Versions
 from nodeagent.jobs.header import Header, Headers, new_id, request_digest
 from nodeagent.jobs.plane_succession import keepers_for
 from nodeagent.jobs.plane_world import JobWorld
@@ -81,6 +83,7 @@ class Making:
         job = new_id()
         keepers = self._keepers(job)
         version, key_id = await self._reserve(spec.dataset)
+        base = "" if spec.anew else await self._base(spec.dataset, version, key_id)
         return await self.headers.create(
             records_pb2.JobHeader(
                 id=job,
@@ -98,6 +101,7 @@ class Making:
                 traceparent=trace.traceparent,
                 trace_one_in=self.trace_one_in(),
                 planned=planned,
+                base_version=base,
             )
         )
 
@@ -123,6 +127,16 @@ class Making:
             )
             if decided.changed:
                 return record.last_version, record.key_id
+
+    async def _base(self, dataset: str, version: int, key_id: bytes) -> str:
+        """The newest version that stands: what has not changed since is taken over from it."""
+        versions = Versions(self.council)
+        standing = [one for one in versions.of(dataset) if not one.removed_unix_ms]
+        found = standing[-1] if standing else None
+        if version > 1 and (found is None or int(found.version) < version - 1):
+            with suppress(McError):  # It may have been decided just now; or it never stood.
+                found = await versions.find(dataset, str(version - 1))
+        return found.version if found is not None and found.key_id == key_id else ""
 
     async def _new_key(self, dataset: str) -> bytes:
         cluster_keys = self.keyring.cluster_keys

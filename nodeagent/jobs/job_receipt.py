@@ -21,9 +21,12 @@ class Told:
 
     def chunks(self) -> Iterator[job_pb2.ReceiptChunk]:
         traces = {result.task: result.trace_id for result in self.results}
-        index = 0
+        index, told = 0, set[bytes]()
         for name, task in self.ledger.tasks.items():
             for chunk in task.chunks():
+                if chunk.id in told:  # Several tasks took over of it.
+                    continue
+                told.add(chunk.id)
                 yield job_pb2.ReceiptChunk(
                     index=index,
                     chunk=common_pb2.ChunkRef(id=chunk.id, size_bytes=chunk.file_bytes),

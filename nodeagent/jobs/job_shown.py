@@ -41,6 +41,7 @@ def told(header: records_pb2.JobHeader, world: JobWorld, why: str = "") -> job_p
         cost=cost,
         survival=survival_message(policy_survival(policy_of(header.spec.policy))),
         submitter=header.submitter,
+        base_version=header.base_version,
         created_time=datetime.fromtimestamp(created_s, UTC).isoformat(timespec="seconds"),
     )
 

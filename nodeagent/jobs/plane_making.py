@@ -152,6 +152,7 @@ class NodeJobs:
                 self._pool,
                 node.telemetry,
                 self._traces,
+                self.datasets,
             )
         )
 

@@ -41,6 +41,7 @@ class DeliveredManifests:
             job=header.id,
             source=spec.source,
             pipeline_toml=spec.pipeline_toml,
+            chunk_size_bytes=spec.chunk_size_bytes,
             trace_one_in=header.trace_one_in,
         )
         written = await write_manifest(head, results(), sending, self.folder)

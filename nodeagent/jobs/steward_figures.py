@@ -90,7 +90,7 @@ class Figures:
         """
         t, live = self.totals, self._live
         now = (
-            t.bytes_in + live.ingest,
+            t.bytes_in + t.bytes_taken + live.ingest,
             t.bytes_out + live.process,
             t.bytes_sealed + live.distribute,
             _safe_bytes(t),
@@ -196,4 +196,8 @@ def counts_of(totals: Totals) -> job_pb2.JobCounts:
         chunks_safe=totals.chunks_safe,
         bytes_in=totals.bytes_in,
         bytes_sealed=totals.bytes_sealed,
+        objects_taken=totals.objects_taken,
+        bytes_taken=totals.bytes_taken,
+        bytes_reused=totals.bytes_reused,
+        bytes_sent=totals.bytes_sent,
     )

@@ -43,7 +43,9 @@ class DeliveredSafety:
                 common_pb2.Copy(chunk_id=chunk.id, node=copy.node, volume=copy.volume)
                 for copy in delivered.reached.copies
             ]
-            sealed = task_pb2.SealedChunk(id=chunk.id, sealed_bytes=chunk.file_bytes, copies=copies)
+            sealed = task_pb2.SealedChunk(
+                id=chunk.id, sealed_bytes=chunk.file_bytes, copies=copies, reused=chunk.reused
+            )
             chunks.append(sealed)
             edges += self._edges(delivered, chunk)
         return safe_fact(result.id, chunks, edges)

@@ -15,7 +15,7 @@ from multicloud.v1 import records_pb2
 FORMAT = 1
 BLOCK_BYTES = 256 << 10  # Also the frame of the chunks that manifests are sealed into.
 BLOCKS_PER_CHUNK = 256  # 64 MiB of plain bytes.
-CHUNKS_PER_BLOCK = 2048  # A chunk's part has at most 85 bytes.
+CHUNKS_PER_BLOCK = 2048  # A chunk's part has at most 119 bytes.
 FILE_PARTS_MAX = 1024  # In one part of the stream; a file with more goes on in the next.
 _VARINT_BYTES_MAX = 3  # Of lengths below BLOCK_BYTES.
 

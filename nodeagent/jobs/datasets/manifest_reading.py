@@ -2,9 +2,9 @@
 number, any file by its path, files from a path on. Blocks read last are kept.
 """
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -58,17 +58,33 @@ class ManifestReading:
 
     async def file(self, path: bytes) -> Files:
         """The entries of one file; NOT_FOUND when there is none."""
-        entries: Files = []
-        async for file in self.entries(path):
-            if file.path != path:
-                break
-            entries.append(file)
+        entries = [one async for one in self._of(path)]
         if not entries:
             name, version = self.record.name, self.record.version
             shown = path.decode("utf-8", "backslashreplace")
             said = f"{name}@{version} has no file {shown}"
             raise McError("NOT_FOUND", said, next=f"mcctl ls {name}@{version}")
         return entries
+
+    async def several(self, paths: Iterable[bytes]) -> dict[bytes, Files]:
+        """The entries of those files that are there; each block is looked at once."""
+        found: dict[bytes, Files] = {}
+        block: Files = []
+        for path in sorted(paths):
+            if not block or path >= block[-1].path:
+                block = await self._files_of(await self._number_of(path))
+                if path >= block[-1].path:  # Its entries may stand in several blocks.
+                    found[path] = [one async for one in self._of(path)]
+                    continue
+            first = bisect_left(block, path, key=_path)
+            found[path] = block[first : bisect_right(block, path, lo=first, key=_path)]
+        return {path: entries for path, entries in found.items() if entries}
+
+    async def _of(self, path: bytes) -> AsyncIterator[records_pb2.ManifestFile]:
+        async for file in self.entries(path):
+            if file.path != path:
+                return
+            yield file
 
     async def entries(self, begin: bytes) -> AsyncIterator[records_pb2.ManifestFile]:
         """From that path on, in order."""

@@ -19,13 +19,15 @@ _TABLES = f"""
 PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA temp_store = FILE;
 PRAGMA cache_size = -{CACHE_KIB};
 CREATE TABLE chunk (
-    place INTEGER PRIMARY KEY, id BLOB UNIQUE NOT NULL, sealed INTEGER, plain INTEGER, trace BLOB);
+    place INTEGER PRIMARY KEY, id BLOB UNIQUE NOT NULL, sealed INTEGER, plain INTEGER, trace BLOB,
+    tag BLOB);
 CREATE TABLE part (
     path BLOB NOT NULL, at INTEGER, chunk INTEGER, start INTEGER, size INTEGER, blake3 BLOB,
     records INTEGER, origin BLOB, etag TEXT, modified INTEGER, mode INTEGER);
 CREATE TABLE gone (origin BLOB PRIMARY KEY);
 """
 _DROP = "DELETE FROM part WHERE origin IN (SELECT origin FROM gone)"
+_INSERT_CHUNK = "INSERT OR IGNORE INTO chunk (id, sealed, plain, trace, tag) VALUES (?, ?, ?, ?, ?)"
 _INSERT = "INSERT INTO part VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _SORTED = "SELECT * FROM part ORDER BY path, at, size"
 Row = tuple[Any, ...]
@@ -62,9 +64,8 @@ class Sorting:
 
     def _place(self, chunk: task_pb2.SealedChunk, trace: bytes) -> int:
         """Chunks count in the order in which they come; the same one comes once."""
-        row = (chunk.id, chunk.sealed_bytes, chunk.plain_bytes, trace)
-        insert = "INSERT OR IGNORE INTO chunk (id, sealed, plain, trace) VALUES (?, ?, ?, ?)"
-        self._database.execute(insert, row)
+        row = (chunk.id, chunk.sealed_bytes, chunk.plain_bytes, trace, chunk.duplicate_tag)
+        self._database.execute(_INSERT_CHUNK, row)
         found = self._database.execute("SELECT place FROM chunk WHERE id = ?", row[:1]).fetchone()
         return int(found[0]) - 1
 
@@ -76,10 +77,14 @@ class Sorting:
         return paths, chunks, int(size_bytes), int(records)
 
     def chunks(self) -> Iterator[records_pb2.ManifestChunk]:
-        query = "SELECT id, sealed, plain, trace FROM chunk ORDER BY place"
-        for chunk_id, sealed_bytes, plain_bytes, trace in self._database.execute(query):
+        query = "SELECT id, sealed, plain, trace, tag FROM chunk ORDER BY place"
+        for chunk_id, sealed_bytes, plain_bytes, trace, tag in self._database.execute(query):
             yield records_pb2.ManifestChunk(
-                id=chunk_id, sealed_bytes=sealed_bytes, plain_bytes=plain_bytes, trace=trace
+                id=chunk_id,
+                sealed_bytes=sealed_bytes,
+                plain_bytes=plain_bytes,
+                trace=trace,
+                duplicate_tag=tag,
             )
 
     def files(self) -> Iterator[records_pb2.ManifestFile]:

@@ -1,19 +1,30 @@
 """One task from its inputs to the fact that it is done, and on to the fact that it is safe."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from multicloud.errors import McError
-from multicloud.v1 import job_pb2, task_pb2
+from multicloud.v1 import task_pb2
 from nodeagent.core.chunk.keys import DatasetKey
 from nodeagent.core.pipeline.model import Pipeline
 from nodeagent.jobs.contract import SkippedObject
 from nodeagent.jobs.facts import path_text, result_fact, safe_fact
 from nodeagent.jobs.working.ahead import AHEAD_BYTES, Reading
 from nodeagent.jobs.working.chunks import Draft
+from nodeagent.jobs.working.earlier import Earlier, Taken
+from nodeagent.jobs.working.made import (
+    Kept,
+    Made,
+    edges_after,
+    edges_to_ack,
+    filled,
+    plain_hash,
+    safe,
+    told,
+)
 from nodeagent.jobs.working.raw import RawChunk
 from nodeagent.jobs.working.records import Filled, Input, Pipelines, Recording, Smalls, processed
 from nodeagent.jobs.working.room import Room
@@ -59,6 +70,7 @@ class JobMeans:
     tails: asyncio.TaskGroup  # For chunks that go on to their last copies.
     traces: Traces
     links: Callable[[], Mapping[str, Use]]
+    earlier: Earlier | None = None  # The version before, where there is one.
 
 
 @dataclass(slots=True)
@@ -71,12 +83,15 @@ class TaskRun:
     stages: Stages = field(default_factory=Stages)
     trace_id: str = ""
     _bad: dict[int, str] = field(default_factory=dict)  # Inputs that are skipped, and why.
-    _sendings: list[Sending] = field(default_factory=list)
+    _made: list[Made] = field(default_factory=list)
     _lost: list[Sending] = field(default_factory=list)  # Without an ack.
     _aside: list[int] = field(default_factory=list)
+    _taken: Taken = field(default_factory=Taken)
+    _reused_bytes: int = 0
 
     async def run(self) -> None:
         """Returns when the result is a fact. McError when the task could not be done here."""
+        await self._take_over()
         means, task, order = self.means, self.task, self.means.order
         facts = {
             "job": order.job,
@@ -92,11 +107,11 @@ class TaskRun:
                 try:
                     result = await self._result(held)
                 except McError:
-                    means.traces.failed(span.trace_id, nodes_of([*self._sendings, *self._lost]))
+                    means.traces.failed(span.trace_id, nodes_of([*self._sendings(), *self._lost]))
                     raise
                 finally:
                     self.stages.at("")
-                    tell_stages(means.watcher, span, self.stages, self._sendings)
+                    tell_stages(means.watcher, span, self.stages, self._sendings())
                 result.trace_id, result.traceparent = span.trace_id, span.traceparent
                 result.seconds = self.stages.seconds
                 result.stages.extend(self.stages.told())
@@ -106,8 +121,28 @@ class TaskRun:
         means.room.unsafe += 1
         means.tails.create_task(self._tail(result, span.traceparent))
 
+    async def _take_over(self) -> None:
+        """What is unchanged is out of the task from here on: only the rest is read."""
+        earlier = self.means.earlier
+        if earlier is None:
+            return
+        await earlier.ready()
+        inputs = self.task.inputs
+        self._taken = await earlier.take(self.task.id, inputs)
+        if self._taken.inputs:
+            rest = [one for n, one in enumerate(inputs) if n not in self._taken.inputs]
+            task = task_pb2.Task(id=self.task.id, page=self.task.page, attempt=self.task.attempt)
+            task.inputs.extend(rest)
+            self.task = task
+
+    def _may_be_there(self) -> bool:
+        """All bytes of a chunk are needed to find out."""
+        earlier = self.means.earlier
+        size_bytes = sum(one.range.size_bytes for one in self.task.inputs)
+        return earlier is not None and earlier.may_have(size_bytes)
+
     def _held_bytes(self) -> int:
-        if self.means.pipeline.passes_through:
+        if self.means.pipeline.passes_through and not self._may_be_there():
             return AHEAD_BYTES
         bytes_in = sum(asked.range.size_bytes for asked in self.task.inputs)
         return max(HELD_BYTES_MIN, min(self.means.target_bytes, 2 * bytes_in))
@@ -116,7 +151,7 @@ class TaskRun:
         """Again without whatever turns out to be none that can be taken in."""
         while True:
             known_bad = len(self._bad)
-            self._sendings, self._aside = [], []
+            self._made, self._aside, self._reused_bytes = [], [], 0
             try:
                 if self.means.pipeline.passes_through:
                     return await self._raw()
@@ -159,8 +194,10 @@ class TaskRun:
                 chunk = RawChunk(reads, self.task.inputs, reading, bad=self._bad)
                 draft = Draft(means.key, chunk.plain, self.stages)
                 try:
-                    if await draft.peek():
-                        most = sum(asked.range.size_bytes for asked in self.task.inputs)
+                    most = sum(asked.range.size_bytes for asked in self.task.inputs)
+                    if self._may_be_there():
+                        await self._sent_if_new(await filled(chunk.plain()))
+                    elif await draft.peek():
                         await self._sent(draft, most)
                 finally:
                     await draft.close()
@@ -168,7 +205,7 @@ class TaskRun:
             raise first_of(failed) from failed
         size_bytes = sum(file.size_bytes for file in chunk.files)
         if not size_bytes:
-            self._sendings = []
+            self._made = []
         return self._told(chunk.files, bytes_in=chunk.bytes_in, bytes_out=size_bytes)
 
     # --- records that are processed
@@ -213,10 +250,9 @@ class TaskRun:
             raise
 
     async def _filled(self, full: Filled, recording: Recording, *, aside: bool) -> None:
-        place = len(self._sendings)
+        place = len(self._made)
         self.stage = "sends"
-        draft = Draft(self.means.key, full.plain, self.stages, plain_stage=SEAL)
-        await self._sent(draft, full.size_bytes)
+        await self._sent_if_new(full, to_look=not aside)
         self.stages.at(PROCESS)
         if aside:
             self._aside.append(place)
@@ -226,9 +262,23 @@ class TaskRun:
 
     # --- chunks
 
+    async def _sent_if_new(self, full: Filled, *, to_look: bool = True) -> None:
+        """Nothing is sealed whose very bytes the version before has."""
+        means = self.means
+        if to_look and means.earlier is not None and means.earlier.may_have(full.size_bytes):
+            known = await asyncio.to_thread(plain_hash, full)
+            found = await means.earlier.same_as(self.task.id, known, full.size_bytes)
+            if found is not None:
+                self._made.append(Kept(found, self.task.id, means.earlier.holding))
+                self._reused_bytes += full.size_bytes
+                return
+        if full.size_bytes:
+            draft = Draft(means.key, full.plain, self.stages, plain_stage=SEAL)
+            await self._sent(draft, full.size_bytes)
+
     async def _sent(self, draft: Draft, plain_bytes_max: int) -> None:
         """Returns when it is acked; it goes on to be safe. A task that is given up ends both."""
-        means, place = self.means, len(self._sendings)
+        means, place = self.means, len(self._made)
         sending = Sending(draft)
         work = means.sender.send(sending, self.task.id, place, plain_bytes_max)
         task = means.tails.create_task(work)
@@ -243,7 +293,7 @@ class TaskRun:
             self._lost.append(sending)
             raise sending.error
         draft.let_go()
-        self._sendings.append(sending)
+        self._made.append(sending)
 
     def _told(
         self,
@@ -259,17 +309,19 @@ class TaskRun:
             task=task.id,
             worker=means.sender.own,
             attempt=task.attempt,
-            chunks=[_chunk(sending) for sending in self._sendings],
+            chunks=[told(one) for one in self._made],
             files=files,
             objects_ingested=len(begins - self._bad.keys()),
             bytes_in=bytes_in,
             bytes_out=bytes_out,
             quarantine=self._aside,
-            edges=self._edges(),
+            edges=edges_to_ack(self._made, means.sender),
+            bytes_reused=self._reused_bytes,
         )
+        self._add_taken(result)
         for place, why in sorted(self._bad.items()):
-            told = result.skipped if place in begins else result.cut_short
-            told.add(path=task.inputs[place].path, reason=why)
+            left_out = result.skipped if place in begins else result.cut_short
+            left_out.add(path=task.inputs[place].path, reason=why)
         for one in recording.counts if recording else ():
             result.steps.add(
                 step=one.step,
@@ -282,13 +334,21 @@ class TaskRun:
             )
         return result
 
-    def _edges(self) -> list[job_pb2.EdgeBytes]:
-        found = (
-            self.means.sender.borders(sending.at_ack, sending.draft.file_bytes)
-            for sending in self._sendings
-            if sending.at_ack
-        )
-        return _summed(found)
+    def _add_taken(self, result: task_pb2.TaskResult) -> None:
+        """Behind what was made, so that places among that stay what they are."""
+        taken, before, means = self._taken, len(self._made), self.means
+        if means.earlier is not None:
+            holding = means.earlier.holding
+            self._made += [Kept(chunk, self.task.id, holding) for chunk in taken.chunks]
+        result.chunks.extend(taken.chunks)
+        for file in taken.files:
+            result.files.add().CopyFrom(file)
+            result.files[-1].chunk += before
+        result.objects_ingested += taken.objects
+        result.objects_taken, result.bytes_taken = taken.objects, taken.bytes
+
+    def _sendings(self) -> list[Sending]:
+        return [one for one in self._made if isinstance(one, Sending)]
 
     # --- after it is acked
 
@@ -297,46 +357,18 @@ class TaskRun:
         means = self.means
         outcome = "short"
         try:
-            for sending in self._sendings:
-                await sending.ended.wait()
-            done = [sending.done for sending in self._sendings]
-            if all(one is not None and one.reached.safe for one in done):
+            if all([await safe(one) for one in self._made]):
                 outcome = "safe"
-                nodes = nodes_of(self._sendings)
+                nodes = nodes_of(self._sendings())
                 means.traces.ended(result.trace_id, result.seconds, nodes)
-                chunks = [_chunk(sending) for sending in self._sendings]
-                fact = safe_fact(result_fact(result).id, chunks, self._late_edges())
+                edges = edges_after(self._made, means.sender)
+                fact = safe_fact(result_fact(result).id, map(told, self._made), edges)
                 with means.watcher.span("chunk.fact", parent=traceparent):
                     await means.ledger.append([fact])
         except McError as error:
             outcome = error.reason.lower()
         finally:
             if outcome != "safe":
-                means.traces.failed(result.trace_id, nodes_of(self._sendings))
+                means.traces.failed(result.trace_id, nodes_of(self._sendings()))
             means.room.unsafe -= 1
             means.watcher.count("mc.work.results", outcome=outcome)
-
-    def _late_edges(self) -> list[job_pb2.EdgeBytes]:
-        found = (
-            self.means.sender.borders(
-                sending.done, sending.draft.file_bytes, sending.at_ack.reached.copies
-            )
-            for sending in self._sendings
-            if sending.done and sending.at_ack
-        )
-        return _summed(found)
-
-
-def _chunk(sending: Sending) -> task_pb2.SealedChunk:
-    return sending.draft.told([(copy.node, copy.volume) for copy in sending.copies()])
-
-
-def _summed(found: Iterable[Mapping[tuple[str, str], int]]) -> list[job_pb2.EdgeBytes]:
-    sums: dict[tuple[str, str], int] = {}
-    for borders in found:
-        for edge, size_bytes in borders.items():
-            sums[edge] = sums.get(edge, 0) + size_bytes
-    return [
-        job_pb2.EdgeBytes(from_cloud=one, to_cloud=other, bytes=size_bytes)
-        for (one, other), size_bytes in sorted(sums.items())
-    ]

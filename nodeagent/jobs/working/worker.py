@@ -20,6 +20,7 @@ from nodeagent.core.delivery_words import ACK_COPIES_DEFAULT
 from nodeagent.core.pipeline.model import Pipeline
 from nodeagent.jobs.contract import Found, ReadsSeveral, Source, Sources
 from nodeagent.jobs.working.ahead import Reading
+from nodeagent.jobs.working.earlier import Earlier
 from nodeagent.jobs.working.pull import Pull, PullLoop
 from nodeagent.jobs.working.records import Pipelines
 from nodeagent.jobs.working.room import Room
@@ -33,6 +34,7 @@ _log = structlog.stdlib.get_logger(__name__)
 APPEND_WITHIN_S = 10.0
 BACKOFF_S, BACKOFF_S_MAX = 0.2, 5.0
 Header = Callable[[], records_pb2.JobHeader]
+EarlierOf = Callable[[str, Header, DatasetKey], Earlier | None]
 KeyOf = Callable[[bytes], Awaitable[DatasetKey]]
 T = TypeVar("T")
 
@@ -61,6 +63,7 @@ class WorkerParts:
     traces: Traces
     links: Callable[[], Mapping[str, Use]]
     rng: Random = field(default_factory=Random)
+    earlier: EarlierOf = lambda _job, _header, _key: None
 
 
 @dataclass(slots=True)
@@ -149,6 +152,7 @@ class Worker:
             tails=group,
             traces=parts.traces,
             links=parts.links,
+            earlier=parts.earlier(job, header, key),
         )
 
 
