@@ -5,7 +5,7 @@ import random
 import socket
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from mcctl.dev.issue import (
 from mcctl.dev.layout import Place, find
 from mcctl.dev.lines import leaf
 from mcctl.dev.network import Network, Pair
+from mcctl.dev.traces import NO_TRACES
 from multicloud import regions
 from multicloud.context import Context, Endpoint
 from multicloud.errors import McError
@@ -43,12 +44,13 @@ class Cluster:
         network: Network,
         *,
         wan: bool,
+        traces: Mapping[str, str] = NO_TRACES,
         changed: Callable[[], None],
         spawn: Callable[[Coroutine[Any, Any, Any]], asyncio.Task[Any]],
         command: Callable[[Path], list[str]] = node_command,
     ) -> None:
         self.folder = folder
-        self.wan = wan
+        self.wan, self._traces = wan, traces
         self._places = places
         self._network = network
         self._changed = changed
@@ -101,7 +103,7 @@ class Cluster:
             theirs = {peer.id: links[node.name, peer.name] for peer in members if peer is not node}
             join = [peer.address for peer in members if peer is not node]
             issue_node(authority, node, join=join, founder=index == 0, now_unix_s=now)
-            write_config(self.folder.cluster, node, theirs, founder=index == 0)
+            write_config(self.folder.cluster, node, theirs, founder=index == 0, traces=self._traces)
         operator = issue_operator(authority, members, now)
         return Context(
             name=self.folder.cluster,

@@ -1,7 +1,7 @@
 """`mcctl dev`: a cluster on this machine with real daemons, real mTLS and emulated clouds."""
 
 import os
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Annotated, Any
 
 import typer
@@ -11,6 +11,7 @@ from mcctl.cli import run_async
 from mcctl.dev import ask, layout, tables
 from mcctl.dev.folder import Folder, folder_of
 from mcctl.dev.sweep import sweep_dead
+from mcctl.dev.traces import NO_TRACES, jaeger_at
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -36,23 +37,32 @@ def up(
     wan: Annotated[
         bool, typer.Option("--wan/--no-wan", help="Delay the links as between real regions.")
     ] = True,
+    jaeger: Annotated[
+        str,
+        typer.Option(
+            "--jaeger", metavar="ADDR", help="Send traces there: HOST, or HOST:PORT of OTLP."
+        ),
+    ] = "",
     name: Name = DEFAULT,
 ) -> None:
     """Start a cluster; return when all nodes have greeted each other."""
     folder = _folder(name)
+    traces = jaeger_at(jaeger)
     places = layout.plan(nodes, clouds)
     if len(places) == 1:
         show.note("one node only: R = W = 1, so there is no second copy of anything")
-    described = run_async(bring_up(folder, nodes=nodes, clouds=clouds, wan=wan))
+    described = run_async(bring_up(folder, nodes=nodes, clouds=clouds, wan=wan, traces=traces))
     tables.cluster(described)
     show.next_step(f"`mcctl{tables.context_option(described)} nodes`, then `mcctl dev --help`")
 
 
-async def bring_up(folder: Folder, *, nodes: int, clouds: int, wan: bool) -> dict[str, Any]:
+async def bring_up(
+    folder: Folder, *, nodes: int, clouds: int, wan: bool, traces: Mapping[str, str] = NO_TRACES
+) -> dict[str, Any]:
     """Up, and all have met; what is half up is taken down again."""
     from mcctl.dev import meet  # Brings gRPC, which the other commands do without.
 
-    request = {"do": "up", "nodes": nodes, "clouds": clouds, "wan": wan}
+    request = {"do": "up", "nodes": nodes, "clouds": clouds, "wan": wan, "traces": dict(traces)}
     described: dict[str, Any] = await ask.up(folder, request, show.note)
     try:
         await meet.all_met(described["context"], described, show.note)

@@ -130,9 +130,16 @@ CALM: dict[str, Any] = {"probe_s": 3.0, "suspect_s": 7.5, "silent_s": 20.0}
 
 
 def write_config(
-    cluster: str, node: Member, links: Mapping[str, LinkPorts], *, founder: bool
+    cluster: str,
+    node: Member,
+    links: Mapping[str, LinkPorts],
+    *,
+    founder: bool,
+    traces: Mapping[str, str],
 ) -> None:
-    """`links`: id of a peer to the ports that lead there. They are the only addresses it gets."""
+    """`links`: id of a peer to the ports that lead there. They are the only addresses it gets.
+    `traces`: of `[telemetry]`.
+    """
     text = _toml(
         {
             "node": {
@@ -152,6 +159,7 @@ def write_config(
             },
             "identity": {"dir": str(node.folder / "identity")},
             "watch": {"hold_s": HOLD_S, **(CALM if len(links) >= MANY_PEERS else {})},
+            **({"telemetry": traces} if traces else {}),
             "join": {"peers": [f"{HOST}:{link.api}" for link in links.values()]},
             **{
                 f"dev.peers.{peer}": {

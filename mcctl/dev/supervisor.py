@@ -81,6 +81,7 @@ class Supervisor:
                     places,
                     network,
                     wan=request["wan"],
+                    traces=request.get("traces", {}),
                     changed=self._record,
                     spawn=group.create_task,
                 )
