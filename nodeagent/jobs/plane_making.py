@@ -108,6 +108,7 @@ class NodeJobs:
         )
         upkeep.also_named_by(self.datasets.roots)
         upkeep.also_knows_keys_of(self.datasets.keyring)
+        upkeep.links_to(self.datasets.trace_of)
         self.keyring = self.datasets.keyring
         here = sources_part(
             self.world,

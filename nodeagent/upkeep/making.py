@@ -21,6 +21,7 @@ from nodeagent.upkeep.doctor import Doctor
 from nodeagent.upkeep.fellows import ClusterMembers, EveryMember, WireFellows
 from nodeagent.upkeep.giving import DeliveredGiving
 from nodeagent.upkeep.keys import KeyringKeys, Records
+from nodeagent.upkeep.linking import Linking
 from nodeagent.upkeep.named import AllRoots, Namer
 from nodeagent.upkeep.telling_copies import TellingCopies
 from nodeagent.upkeep.upkeep import Neighbours, Upkeep
@@ -57,6 +58,8 @@ class NodeUpkeep:
         self._roots = AllRoots(folder / LIVE)
         self._keys = KeyringKeys(FolderKeyring(folder / KEYRING) if has_keys else None)
 
+        self._linking = Linking(telling)
+
         def damaged(count: int, lost: int) -> None:
             body.say(lambda own: _say_damaged(own, count, lost))
 
@@ -74,7 +77,7 @@ class NodeUpkeep:
                 witness=self._roots,
                 settings=settings,
                 busy=lambda: data.budget.used_bytes > 0,
-                telling=telling,
+                telling=self._linking,
                 happenings=body.events,
                 damaged=damaged,
             ),
@@ -95,6 +98,10 @@ class NodeUpkeep:
     def also_named_by(self, namer: Namer) -> None:
         """What it names is live, too."""
         self._roots.namers.append(namer)
+
+    def links_to(self, origin: Callable[[bytes], str]) -> None:
+        """Who knows in which trace a chunk was written."""
+        self._linking.origin = origin
 
     def also_knows_keys_of(self, decided: Records) -> None:
         self._keys.decided.append(decided)

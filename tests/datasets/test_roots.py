@@ -46,6 +46,16 @@ async def test_a_version_names_its_chunks_and_its_manifest_until_a_day_after_its
         assert set(named.values()) == {stays}
 
 
+async def test_whoever_mends_a_chunk_knows_the_trace_of_its_writing(trio: Shelf) -> None:
+    record = await trio.put("traced", "1", {b"x": [b"x" * 10, b"y" * 10]})
+    read = roots(trio)
+    assert read.trace_of(trio.chunks["traced@1"][0]) == ""
+    await read.read()
+    for chunk_id in trio.chunks["traced@1"]:
+        assert read.trace_of(chunk_id) == f"00-{'ab' * 16}-{'cd' * 8}-00"
+    assert read.trace_of(record.manifest[0].id) == ""
+
+
 async def test_what_is_shredded_is_not_kept_for_a_day(trio: Shelf) -> None:
     await trio.put("shredded", "1", {b"x": [b"x"]})
     await trio.datasets(0).service.removing.remove("shredded", "1", "rm-it", shred=True)

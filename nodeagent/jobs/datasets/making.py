@@ -46,6 +46,7 @@ class Datasets:
     roots: Namer = field(init=False)
     naming: NamingService = field(init=False)
     service: DatasetService = field(init=False)
+    trace_of: Callable[[bytes], str] = field(init=False)  # Of the writing of a chunk.
 
     def __post_init__(self) -> None:
         self.keyring = CouncilKeyring(self.council, self.cluster_keys)
@@ -56,7 +57,7 @@ class Datasets:
         )
         self.reading = Reading(self.versions, self.keyring, ChunkReading(means))
         read = VersionRoots(self.versions, self.reading, self.clock_unix_s)
-        self.naming, self.roots = NamingService(read), read
+        self.naming, self.roots, self.trace_of = NamingService(read), read, read.trace_of
         if not self.cluster_keys and self.store is not None:
             self.roots = AskedRoots(self.versions, self.store, self.members, self.client)
         self.service = DatasetService(

@@ -17,7 +17,8 @@ from nodeagent.rpc.policies import policy_of
 from nodeagent.upkeep.contract import Live
 
 PROBE = "gc"  # A register that nobody sets: whether the council answers.
-REMEMBERED_MAX = 4096  # Versions whose chunks are kept in memory, 32 bytes each chunk.
+REMEMBERED_MAX = 4096  # Versions whose chunks are kept in memory, 56 bytes each chunk.
+TRACE_BYTES = 24
 
 
 @dataclass(slots=True)
@@ -28,6 +29,7 @@ class VersionRoots:
     reading: Reading
     clock_unix_s: Callable[[], float] = time.time
     _named: OrderedDict[bytes, tuple[bytes, ...]] = field(default_factory=OrderedDict)
+    _traces: dict[bytes, bytes] = field(default_factory=dict)  # Of the chunks, one after another.
     _read: tuple[object, Live] | None = None  # Versions never change: while they are the same.
 
     async def read(self, *, anew: bool = True) -> Live | None:
@@ -70,12 +72,26 @@ class VersionRoots:
         found = self._named.get(which)
         if found is None:
             manifest = await self.reading.manifest_of(record)
-            listed = [chunk.id async for chunk in manifest.chunks()]
+            listed, traces = [], bytearray()
+            async for chunk in manifest.chunks():
+                listed.append(chunk.id)
+                traces += chunk.trace.ljust(TRACE_BYTES, b"\0")[:TRACE_BYTES]
             found = (*(ref.id for ref in record.manifest), *listed)
-            self._named[which] = found
+            self._named[which], self._traces[which] = found, bytes(traces)
             if len(self._named) > REMEMBERED_MAX:
-                self._named.popitem(last=False)
+                gone, _ = self._named.popitem(last=False)
+                del self._traces[gone]
         return found
+
+    def trace_of(self, chunk_id: bytes) -> str:
+        """The traceparent of its writing, by what is remembered; empty when that is not known."""
+        for which, ids in self._named.items():
+            if chunk_id in ids:
+                manifests = len(which) // len(chunk_id)
+                at = (ids.index(chunk_id) - manifests) * TRACE_BYTES
+                trace = self._traces[which][at : at + TRACE_BYTES].hex() if at >= 0 else ""
+                return f"00-{trace[:32]}-{trace[32:]}-00" if trace.strip("0") else ""
+        return ""
 
 
 def _which(record: records_pb2.VersionRecord) -> bytes:
