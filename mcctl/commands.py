@@ -38,6 +38,7 @@ TABLE: Mapping[str, Row] = {
     "datasets": Row("Data", "mcctl.datasets", "datasets", "Every version of every dataset."),
     "ls": Row("Data", "mcctl.datasets", "ls", "The files of a version."),
     "get": Row("Data", "mcctl.get", "get", "Bring the files of a version here, bit for bit; go on where it stopped."),
+    "export": Row("Data", "mcctl.export", "export", "Write the files of a version into a bucket, as they were."),
     "cat": Row("Data", "mcctl.get", "cat", "Write one file of a version to stdout."),
     "verify": Row("Data", "mcctl.verify", "verify", "Have every copy of a version, or of a chunk, read and proven now."),
     "rm": Row("Data", "mcctl.datasets", "rm", "Remove a version; `undelete` brings it back for 24 h."),

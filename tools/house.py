@@ -27,7 +27,7 @@ LONE_TASKS: Mapping[str, str] = {
     "mcctl/dev/supervisor.py": "a race of three, all ended in its `finally`; a group would wait",
     "mcctl/sources/serving.py": "what its block raises leaves as it is; ended in its `finally`",
     "multicloud/dial.py": "dials race, the winner is kept, the rest is ended in its `finally`",
-    "nodeagent/jobs/sources/readers.py": "who asks for a cost does not wait; close() ends it",
+    "nodeagent/jobs/sources/readers.py": "who asks for a cost does not wait; forget() ends it",
     "nodeagent/jobs/sources/service.py": "a group must not span the yields of a generator",
     "nodeagent/rpc/watch_service.py": "a group must not span the yields of a generator",
     "nodeagent/store/bucket/put.py": "whoever puts drives it, call by call, to commit or abort",

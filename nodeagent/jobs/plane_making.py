@@ -19,6 +19,8 @@ from nodeagent.driver import Driver
 from nodeagent.jobs import job_receipt
 from nodeagent.jobs.contract import Manifests, Sources, Working
 from nodeagent.jobs.datasets.making import Datasets
+from nodeagent.jobs.exporting.service import ExportService
+from nodeagent.jobs.exporting.writing import Writing
 from nodeagent.jobs.header_making import Making
 from nodeagent.jobs.job_chunks import JobChunks
 from nodeagent.jobs.job_service import JobService
@@ -138,6 +140,15 @@ class NodeJobs:
         self._services = {
             **self.plane.services,
             "JobService": [self._job_service(node, sources)],
+            "ExportService": [
+                ExportService(
+                    self.world,
+                    self.datasets.reading,
+                    here.sources.readers,
+                    Writing(own.name, self.datasets.reading, parts.clouds),
+                    node.regions.prices_of.isoformat(),
+                )
+            ],
         }
         self.insight = self._trace_insight(node)
 

@@ -92,6 +92,8 @@ ACCESS: Mapping[str, Rule] = {
             "DatasetService/VerifyVersion": replace(_LOOK, bulk=True),
             "DatasetService/RemoveVersion": _OPERATE,
             "DatasetService/RestoreVersion": _OPERATE,
+            "ExportService/ExportVersion": replace(_OPERATE, bulk=True),
+            "ExportService/ExportFiles": _BULK,
             "InsightService/QueryHistory": _LOOK,
             "InsightService/GetTrace": _passed(_LOOK),
             "InsightService/KeepTraces": _NODES,

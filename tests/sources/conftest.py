@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.sources.ground import Site
+from tests.sources.town import Town
 from tests.support.meeting import meeting
 from tests.support.nodes import until
 from tests.support.people import People
@@ -37,3 +38,19 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "set" / "b" / "small").write_bytes(b"small")
     (tmp_path / "set" / "empty").touch()
     return tmp_path / "set"
+
+
+@pytest.fixture(scope="module")
+async def standing_town(
+    people: People, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Town]:
+    found = Town()
+    async with AsyncExitStack() as stack:
+        await found.start(stack, people, tmp_path_factory.mktemp("town"))
+        yield found
+
+
+@pytest.fixture
+def town(standing_town: Town) -> Town:
+    standing_town.forget()
+    return standing_town

@@ -78,6 +78,10 @@ class DirectSources:
         if answer := self._answers.get(uri):
             answer.until_s = float("-inf")
 
+    def forget(self) -> None:
+        """Every answer is found out anew."""
+        self._answers.clear()
+
     async def _tried(self, ref: source_pb2.SourceRef) -> source_pb2.FindSourceResponse:
         name = parse(ref.source)
         try:

@@ -77,7 +77,7 @@ class NodeSources:
         return found[0]
 
     async def close(self) -> None:
-        await self.readers.close()
+        self.readers.forget()
         await self.own.close()
 
 

@@ -79,10 +79,12 @@ class Readers:
             next="grant one of them what is missing; `mcctl check` tries it out",
         )
 
-    async def close(self) -> None:
+    def forget(self) -> None:
+        """Every answer is asked for anew."""
         for known in self._known.values():
             if known.asking is not None:
                 known.asking.cancel()
+        self._known.clear()
 
     def _is_old(self, uri: str) -> bool:
         return asyncio.get_running_loop().time() - self._of(uri).asked_s >= AGAIN_S

@@ -1,0 +1,1 @@
+"""Versions written into buckets as plain files, by the nodes near them."""
