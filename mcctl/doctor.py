@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mcctl import reach, show
+from mcctl import reach, rebuilding, show
 from mcctl.cli import run_async
 from mcctl.show import Block, Cell, Table
 from multicloud.client import Client
@@ -16,6 +16,7 @@ from multicloud.v1 import admin_pb2
 ASK_S = 60.0
 STYLES = {"ok": "green", "warning": "yellow", "error": "bold red"}
 GC_QUESTION = "Put into the trash whatever nothing names, also when it is much?"
+REBUILD_QUESTION = "Let every version stand again whose manifest is found and that is not decided?"
 AWAY = ("UNREACHABLE", "DEADLINE", "DRAINING", "WRONG_PEER")
 
 Finding = dict[str, str]
@@ -23,7 +24,11 @@ Finding = dict[str, str]
 
 def doctor(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NODE]...", help="Names or ids; else all nodes.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[NODE]...|rebuild",
+            help="Names or ids, else all nodes; or `rebuild`: versions by their chunks alone.",
+        ),
     ] = None,
     scrub: Annotated[
         bool, typer.Option("--scrub", help="Every chunk is read again, beginning now.")
@@ -31,11 +36,18 @@ def doctor(
     collect: Annotated[
         bool, typer.Option("--gc", help="Confirm that much may go to the trash. Asks first.")
     ] = False,
+    decide: Annotated[
+        bool, typer.Option("--decide", help="With `rebuild`: what is lost stands again.")
+    ] = False,
     everything: Annotated[bool, typer.Option("--all", help="List what is well, too.")] = False,
 ) -> int:
     """Find what is wrong with volumes and chunks, mend it, and say what is left to you. Exit 1
     when something is.
     """
+    if names == ["rebuild"]:
+        return _rebuild(decide=decide)
+    if decide:
+        raise McError("USAGE", "--decide goes with `mcctl doctor rebuild`")
     if collect and not show.confirm(GC_QUESTION):
         show.note("nothing was done")
         return 1
@@ -44,6 +56,16 @@ def doctor(
     value: dict[str, Any] = {"ok": not broken, "findings": findings}
     show.emit(value, _screen(findings, everything=everything))
     return 1 if broken else 0
+
+
+def _rebuild(*, decide: bool) -> int:
+    """Exit 1 when something that was found does not stand."""
+    if decide and not show.confirm(REBUILD_QUESTION):
+        show.note("nothing was decided")
+        return 1
+    found = run_async(rebuilding.rebuilt(decide=decide))
+    show.emit(found, rebuilding.screen(found, decide=decide))
+    return 1 if any(one["state"] == "lost" for one in found["versions"]) else 0
 
 
 async def _examined(names: Sequence[str], *, scrub: bool, collect: bool) -> list[Finding]:

@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from multicloud.v1 import common_pb2 as _common_pb2
 import builtins as _builtins
 import sys
@@ -18,6 +19,31 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _FoundState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FoundStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FoundState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FOUND_STATE_UNSPECIFIED: _FoundState.ValueType  # 0
+    FOUND_STATE_UNDECIDED: _FoundState.ValueType  # 1
+    """The council knows no such version."""
+    FOUND_STATE_DECIDED: _FoundState.ValueType  # 2
+    """It stands."""
+    FOUND_STATE_REMOVED: _FoundState.ValueType  # 3
+    """It was decided, and removed."""
+
+class FoundState(_FoundState, metaclass=_FoundStateEnumTypeWrapper): ...
+
+FOUND_STATE_UNSPECIFIED: FoundState.ValueType  # 0
+FOUND_STATE_UNDECIDED: FoundState.ValueType  # 1
+"""The council knows no such version."""
+FOUND_STATE_DECIDED: FoundState.ValueType  # 2
+"""It stands."""
+FOUND_STATE_REMOVED: FoundState.ValueType  # 3
+"""It was decided, and removed."""
+Global___FoundState: _TypeAlias = FoundState  # noqa: Y015
 
 @_typing.final
 class DatasetVersion(_message.Message):
@@ -521,3 +547,135 @@ class RestoreVersionResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RestoreVersionResponse: _TypeAlias = RestoreVersionResponse  # noqa: Y015
+
+@_typing.final
+class FindManifestsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FindManifestsRequest: _TypeAlias = FindManifestsRequest  # noqa: Y015
+
+@_typing.final
+class FindManifestsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FOUND_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def found(self) -> Global___FoundManifest: ...
+    def __init__(
+        self,
+        *,
+        found: Global___FoundManifest | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["found", b"found"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["found", b"found"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FindManifestsResponse: _TypeAlias = FindManifestsResponse  # noqa: Y015
+
+@_typing.final
+class FoundManifest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    JOB_FIELD_NUMBER: _builtins.int
+    FILES_FIELD_NUMBER: _builtins.int
+    CHUNKS_FIELD_NUMBER: _builtins.int
+    BYTES_FIELD_NUMBER: _builtins.int
+    KEY_ID_FIELD_NUMBER: _builtins.int
+    CHUNK_ID_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    STORED_UNIX_MS_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    version: _builtins.str
+    job: _builtins.str
+    files: _builtins.int
+    chunks: _builtins.int
+    bytes: _builtins.int
+    key_id: _builtins.bytes
+    chunk_id: _builtins.bytes
+    """Of the manifest's first chunk."""
+    size_bytes: _builtins.int
+    """Of that chunk, sealed."""
+    stored_unix_ms: _builtins.int
+    state: Global___FoundState.ValueType
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        version: _builtins.str = ...,
+        job: _builtins.str = ...,
+        files: _builtins.int = ...,
+        chunks: _builtins.int = ...,
+        bytes: _builtins.int = ...,
+        key_id: _builtins.bytes = ...,
+        chunk_id: _builtins.bytes = ...,
+        size_bytes: _builtins.int = ...,
+        stored_unix_ms: _builtins.int = ...,
+        state: Global___FoundState.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "chunk_id", b"chunk_id", "chunks", b"chunks", "files", b"files", "job", b"job", "key_id", b"key_id", "name", b"name", "size_bytes", b"size_bytes", "state", b"state", "stored_unix_ms", b"stored_unix_ms", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FoundManifest: _TypeAlias = FoundManifest  # noqa: Y015
+
+@_typing.final
+class RebuildVersionRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FOUND_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def found(self) -> Global___FoundManifest: ...
+    def __init__(
+        self,
+        *,
+        found: Global___FoundManifest | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["found", b"found"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["found", b"found"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RebuildVersionRequest: _TypeAlias = RebuildVersionRequest  # noqa: Y015
+
+@_typing.final
+class RebuildVersionResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    DECIDED_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    version: _builtins.str
+    decided: _builtins.bool
+    """False: it stood already."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        version: _builtins.str = ...,
+        decided: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decided", b"decided", "name", b"name", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RebuildVersionResponse: _TypeAlias = RebuildVersionResponse  # noqa: Y015

@@ -70,6 +70,16 @@ class DatasetServiceStub:
                 request_serializer=multicloud_dot_v1_dot_read__pb2.RestoreVersionRequest.SerializeToString,
                 response_deserializer=multicloud_dot_v1_dot_read__pb2.RestoreVersionResponse.FromString,
                 _registered_method=True)
+        self.FindManifests = channel.unary_stream(
+                '/multicloud.v1.DatasetService/FindManifests',
+                request_serializer=multicloud_dot_v1_dot_read__pb2.FindManifestsRequest.SerializeToString,
+                response_deserializer=multicloud_dot_v1_dot_read__pb2.FindManifestsResponse.FromString,
+                _registered_method=True)
+        self.RebuildVersion = channel.unary_unary(
+                '/multicloud.v1.DatasetService/RebuildVersion',
+                request_serializer=multicloud_dot_v1_dot_read__pb2.RebuildVersionRequest.SerializeToString,
+                response_deserializer=multicloud_dot_v1_dot_read__pb2.RebuildVersionResponse.FromString,
+                _registered_method=True)
 
 
 class DatasetServiceServicer:
@@ -127,6 +137,22 @@ class DatasetServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def FindManifests(self, request, context):
+        """FindManifests looks through all chunks of the node that answers, and opens
+        those that are the beginning of a manifest.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RebuildVersion(self, request, context):
+        """RebuildVersion decides a version by a manifest that was found, where none
+        of that name and number was ever decided.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_DatasetServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -164,6 +190,16 @@ def add_DatasetServiceServicer_to_server(servicer, server):
                     servicer.RestoreVersion,
                     request_deserializer=multicloud_dot_v1_dot_read__pb2.RestoreVersionRequest.FromString,
                     response_serializer=multicloud_dot_v1_dot_read__pb2.RestoreVersionResponse.SerializeToString,
+            ),
+            'FindManifests': grpc.unary_stream_rpc_method_handler(
+                    servicer.FindManifests,
+                    request_deserializer=multicloud_dot_v1_dot_read__pb2.FindManifestsRequest.FromString,
+                    response_serializer=multicloud_dot_v1_dot_read__pb2.FindManifestsResponse.SerializeToString,
+            ),
+            'RebuildVersion': grpc.unary_unary_rpc_method_handler(
+                    servicer.RebuildVersion,
+                    request_deserializer=multicloud_dot_v1_dot_read__pb2.RebuildVersionRequest.FromString,
+                    response_serializer=multicloud_dot_v1_dot_read__pb2.RebuildVersionResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -356,6 +392,60 @@ class DatasetService:
             '/multicloud.v1.DatasetService/RestoreVersion',
             multicloud_dot_v1_dot_read__pb2.RestoreVersionRequest.SerializeToString,
             multicloud_dot_v1_dot_read__pb2.RestoreVersionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FindManifests(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/multicloud.v1.DatasetService/FindManifests',
+            multicloud_dot_v1_dot_read__pb2.FindManifestsRequest.SerializeToString,
+            multicloud_dot_v1_dot_read__pb2.FindManifestsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RebuildVersion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/multicloud.v1.DatasetService/RebuildVersion',
+            multicloud_dot_v1_dot_read__pb2.RebuildVersionRequest.SerializeToString,
+            multicloud_dot_v1_dot_read__pb2.RebuildVersionResponse.FromString,
             options,
             channel_credentials,
             insecure,

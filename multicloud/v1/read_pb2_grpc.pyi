@@ -51,6 +51,14 @@ class DatasetServiceStub:
     """
     RestoreVersion: _grpc.UnaryUnaryMultiCallable[_read_pb2.RestoreVersionRequest, _read_pb2.RestoreVersionResponse]
     """RestoreVersion takes a removal back while it still can be."""
+    FindManifests: _grpc.UnaryStreamMultiCallable[_read_pb2.FindManifestsRequest, _read_pb2.FindManifestsResponse]
+    """FindManifests looks through all chunks of the node that answers, and opens
+    those that are the beginning of a manifest.
+    """
+    RebuildVersion: _grpc.UnaryUnaryMultiCallable[_read_pb2.RebuildVersionRequest, _read_pb2.RebuildVersionResponse]
+    """RebuildVersion decides a version by a manifest that was found, where none
+    of that name and number was ever decided.
+    """
 
 @_typing.type_check_only
 class DatasetServiceAsyncStub(DatasetServiceStub):
@@ -75,6 +83,14 @@ class DatasetServiceAsyncStub(DatasetServiceStub):
     """
     RestoreVersion: _aio.UnaryUnaryMultiCallable[_read_pb2.RestoreVersionRequest, _read_pb2.RestoreVersionResponse]  # type: ignore[assignment]
     """RestoreVersion takes a removal back while it still can be."""
+    FindManifests: _aio.UnaryStreamMultiCallable[_read_pb2.FindManifestsRequest, _read_pb2.FindManifestsResponse]  # type: ignore[assignment]
+    """FindManifests looks through all chunks of the node that answers, and opens
+    those that are the beginning of a manifest.
+    """
+    RebuildVersion: _aio.UnaryUnaryMultiCallable[_read_pb2.RebuildVersionRequest, _read_pb2.RebuildVersionResponse]  # type: ignore[assignment]
+    """RebuildVersion decides a version by a manifest that was found, where none
+    of that name and number was ever decided.
+    """
 
 class DatasetServiceServicer(metaclass=_abc_1.ABCMeta):
     """DatasetService is answered by any node."""
@@ -138,5 +154,25 @@ class DatasetServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_read_pb2.RestoreVersionResponse, _abc.Awaitable[_read_pb2.RestoreVersionResponse]]:
         """RestoreVersion takes a removal back while it still can be."""
+
+    @_abc_1.abstractmethod
+    def FindManifests(
+        self,
+        request: _read_pb2.FindManifestsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_read_pb2.FindManifestsResponse], _abc.AsyncIterator[_read_pb2.FindManifestsResponse]]:
+        """FindManifests looks through all chunks of the node that answers, and opens
+        those that are the beginning of a manifest.
+        """
+
+    @_abc_1.abstractmethod
+    def RebuildVersion(
+        self,
+        request: _read_pb2.RebuildVersionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_read_pb2.RebuildVersionResponse, _abc.Awaitable[_read_pb2.RebuildVersionResponse]]:
+        """RebuildVersion decides a version by a manifest that was found, where none
+        of that name and number was ever decided.
+        """
 
 def add_DatasetServiceServicer_to_server(servicer: DatasetServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

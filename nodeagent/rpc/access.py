@@ -94,6 +94,8 @@ ACCESS: Mapping[str, Rule] = {
             "DatasetService/RestoreVersion": _OPERATE,
             "ExportService/ExportVersion": replace(_OPERATE, bulk=True),
             "ExportService/ExportFiles": _BULK,
+            "DatasetService/FindManifests": replace(_ADMIN, bulk=True),
+            "DatasetService/RebuildVersion": _ADMIN,
             "InsightService/QueryHistory": _LOOK,
             "InsightService/GetTrace": _passed(_LOOK),
             "InsightService/KeepTraces": _NODES,

@@ -31,6 +31,7 @@ NAMES = (
     "far",
     "memory",
     "process",
+    "repair",
 )
 
 

@@ -67,6 +67,11 @@ class DevCluster:
     async def dev(self, *words: str) -> str:
         return (await timed(self.home, "dev", *words, "--name", NAME, "-o", "json"))[1]
 
+    async def run(self, *words: str) -> tuple[float, str]:
+        """Seconds, and the JSON that it wrote."""
+        output = () if "-o" in words else ("-o", "json")
+        return await timed(self.home, *words, "--context", self.described["context"], *output)
+
     async def look_again(self) -> None:
         """Pids change with every start."""
         self.described = json.loads(await self.dev("status"))
@@ -76,11 +81,11 @@ class DevCluster:
 
 
 @asynccontextmanager
-async def dev_cluster(nodes: int) -> AsyncIterator[DevCluster]:
-    """Up, with links as wide as the world; down however the bench ends."""
+async def dev_cluster(nodes: int, *more: str) -> AsyncIterator[DevCluster]:
+    """Up, with links as wide as the world unless said; down however the bench ends."""
     with tempfile.TemporaryDirectory(prefix="mcb-") as folder:
         home = Home(Path(folder))
-        up = ("dev", "up", "--name", NAME, "--nodes", str(nodes), "-o", "json")
+        up = ("dev", "up", "--name", NAME, "--nodes", str(nodes), *more, "-o", "json")
         try:
             up_s, out = await timed(home, *up)
             cluster = DevCluster(home, json.loads(out), up_s)

@@ -13,6 +13,7 @@ from nodeagent.jobs.datasets.chunk_reading import ChunkReading
 from nodeagent.jobs.datasets.naming import AskedRoots, NamingService
 from nodeagent.jobs.datasets.racing import Means
 from nodeagent.jobs.datasets.reading import Reading
+from nodeagent.jobs.datasets.rebuilding import Rebuilding
 from nodeagent.jobs.datasets.removing import Removing
 from nodeagent.jobs.datasets.roots import VersionRoots
 from nodeagent.jobs.datasets.service import DatasetService
@@ -69,7 +70,8 @@ class Datasets:
 
     @property
     def services(self) -> Mapping[str, Sequence[object]]:
-        return {"DatasetService": [self.service]}
+        rebuilding = Rebuilding(self.versions, self.reading, self.store)
+        return {"DatasetService": [self.service, rebuilding]}
 
     async def _report(self, node: NodeId, chunk_id: bytes) -> None:
         """It reads its copy, and when that is bad puts it aside and has it repaired."""
