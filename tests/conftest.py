@@ -13,15 +13,17 @@ from xdist.scheduler import LoadScopeScheduling
 from tests.support.lacking import lacking
 
 HERE = Path(__file__).parent
+TOGETHER = ("live", "clouds")  # They share clusters, or servers of clouds.
 REAL = {"live", "rpc", "wire", "council", "sources", "datasets", "jobs", "working"}
 
 
 class ByFile(LoadScopeScheduling):
-    """A process takes a file at a time; the files of `live` count as one."""
+    """A process takes a file at a time; the files of some folders count as one."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        return "live" if file.startswith("tests/live/") else file
+        together = (name for name in TOGETHER if file.startswith(f"tests/{name}/"))
+        return next(together, file)
 
 
 @pytest.hookimpl(optionalhook=True)

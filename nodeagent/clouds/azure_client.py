@@ -3,6 +3,7 @@
 Importing this imports the SDK, which takes most of a second: only `making` does, in a thread.
 """
 
+import logging
 from typing import Any
 
 from azure.core.credentials import AzureNamedKeyCredential, AzureSasCredential
@@ -16,6 +17,8 @@ from nodeagent.clouds.threads import Threads
 from nodeagent.clouds.way import Way
 
 BLOCK_BYTES_MAX = 4000 << 20  # What one request may put; our own parts are far smaller.
+
+logging.getLogger("azure").setLevel(logging.WARNING)  # It tells each request, with its headers.
 
 
 async def connect(way: Way, threads: Threads) -> "AzureConnection":

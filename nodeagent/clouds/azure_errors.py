@@ -32,7 +32,12 @@ GRANTS: Mapping[str, tuple[str, str]] = {
 _EXISTS = {"BlobAlreadyExists", "ConditionNotMet", "TargetConditionNotMet"}
 _SPOILT = {"Md5Mismatch", "InvalidMd5", "Crc64Mismatch"}
 
-_UNKNOWN = {"AuthenticationFailed", "InvalidAuthenticationInfo", "NoAuthenticationInformation"}
+_UNKNOWN = {
+    "AuthenticationFailed",
+    "AuthorizationFailure",  # Also where the account's network rules keep this node out.
+    "InvalidAuthenticationInfo",
+    "NoAuthenticationInformation",
+}
 
 
 def mapped(error: Exception, request: str, way: Way, place: Place, key: str) -> McError:
@@ -103,14 +108,18 @@ def _of_answer(error: HttpResponseError, request: str, way: Way, place: Place, k
 
 
 def _code(error: HttpResponseError) -> str:
-    """The SDK knows some of Azure's words and makes an enumeration of those."""
-    code = getattr(error, "error_code", None) or ""
+    """The SDK knows some of Azure's words and makes an enumeration of those; some are only in the
+    message, or in a header, where there is no body.
+    """
+    headers = getattr(error.response, "headers", {})
+    code = getattr(error, "error_code", None) or headers.get("x-ms-error-code", "")
     return str(getattr(code, "value", code))
 
 
 def _not_known(way: Way, what: str) -> McError:
     whose = way.credentials.reference or "the machine's own chain"
-    next_ = f"renew them ({whose}); they are read anew for each request; look at the clock too"
+    next_ = f"renew them ({whose}), which are read anew for each request"
+    next_ += "; when they are good, look at the account's network rules and at this machine's clock"
     known = f"this node's credentials are not known there, or have expired: {what}"
     return McError("NOT_ALLOWED", known, next=next_)
 

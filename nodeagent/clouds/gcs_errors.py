@@ -1,11 +1,13 @@
 """What Google's storage and its SDK say when something fails: what, to what, why, what next."""
 
 from collections.abc import Mapping
+from http.client import HTTPException
 from typing import Any
 
 from google.api_core.exceptions import GoogleAPICallError
 from google.auth.exceptions import GoogleAuthError, TransportError
 from requests.exceptions import RequestException, TooManyRedirects
+from urllib3.exceptions import HTTPError
 
 from multicloud.errors import McError
 from nodeagent.clouds import refusals
@@ -38,13 +40,13 @@ def mapped(error: Exception, request: str, way: Way, place: Place, key: str) -> 
             return unreached(way, error)
         case GoogleAuthError():
             whose = way.credentials.reference or "the machine's own chain"
-            what = f"this node's credentials for {way.whom} do not hold: {type(error).__name__}"
+            what = f"this node's credentials for {way.whom} are absent or expired"
             next_ = f"give the machine a service account, or renew {whose}"
             return McError("NOT_ALLOWED", what, next=next_)
         case TooManyRedirects():
             next_ = "correct the url of the endpoint; redirects are not followed"
             return McError("FAILED", f"{way.whom} answers {request} with a redirect", next=next_)
-        case RequestException() | OSError():
+        case RequestException() | HTTPError() | HTTPException() | OSError():
             return unreached(way, error)
     what = f"{request} of {refusals.uri(place, key)} ended in {type(error).__name__}: {error}"
     return McError("INTERNAL", what[:500])

@@ -144,7 +144,8 @@ class S3Bucket:
                 raise
         # The cloud has one. It is ours when an answer was lost and the request was made again.
         answer = await self._head(key)
-        if answer.get("Metadata", {}).get(PUT) != mine:
+        said = {name.lower(): value for name, value in answer.get("Metadata", {}).items()}
+        if said.get(PUT) != mine:
             raise refusals.exists(self._place, key)
         return self._seen(key, answer)
 

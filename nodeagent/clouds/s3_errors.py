@@ -1,9 +1,11 @@
 """What S3 and its SDK say when something fails, in our words: what, to what, why, what next."""
 
 from collections.abc import Mapping
+from http.client import HTTPException
 from typing import Any
 
 from botocore import exceptions as sdk
+from urllib3.exceptions import HTTPError
 
 from multicloud.errors import McError
 from nodeagent.clouds import refusals
@@ -49,7 +51,7 @@ def mapped(error: Exception, request: str, way: Way, place: Place, key: str) -> 
             return McError("NOT_ALLOWED", what, next=next_)
         case sdk.ParamValidationError():
             return McError("BAD_REQUEST", f"{refusals.uri(place, key)}: {error}")
-        case sdk.BotoCoreError() | OSError():
+        case sdk.BotoCoreError() | HTTPError() | HTTPException() | OSError():
             return unreached(way, error)
     what = f"{request} of {refusals.uri(place, key)} ended in {type(error).__name__}: {error}"
     return McError("INTERNAL", what[:500])

@@ -1,7 +1,7 @@
 """Servers for tests of clouds: one of each for a process of the suite, with a bucket a test."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 
@@ -37,3 +37,10 @@ def gcs_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def azurite_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with azurite(tmp_path_factory.mktemp("azurite")) as url:
         yield url
+
+
+@pytest.fixture
+def url_of(request: pytest.FixtureRequest) -> Callable[[str], str]:
+    """The url of the server of a kind."""
+    names = {"s3": "swift_url", "gs": "gcs_url", "az": "azurite_url"}
+    return lambda kind: str(request.getfixturevalue(names[kind]))

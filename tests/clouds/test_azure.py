@@ -3,12 +3,12 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from azure.storage.blob.aio import ContainerClient
 
 from nodeagent.clouds.contract import AZURE, Place, Shape
 from nodeagent.clouds.making import NodeClouds
 from nodeagent.config.model import Clouds, Endpoint
 from tests.clouds.conformance import PAGE_KEYS, PART_BYTES, Conformance, World
+from tests.clouds.kinds import make_azure_container
 from tests.support.servers.azurite import ACCOUNT, KEY
 
 VARIABLE = "MC_TEST_AZURE_KEY"
@@ -20,8 +20,7 @@ class TestAzurite(Conformance):
         self, name: str, azurite_url: str, monkeypatch: pytest.MonkeyPatch
     ) -> AsyncIterator[World]:
         monkeypatch.setenv(VARIABLE, f"AccountName={ACCOUNT};AccountKey={KEY}")
-        async with ContainerClient(azurite_url, name, KEY) as other:
-            await other.create_container()
+        await make_azure_container(azurite_url, name)
         endpoint = Endpoint(kind="az", url=azurite_url, credentials=f"env:{VARIABLE}")
         settings = Clouds(endpoints={"lab": endpoint})
         clouds = NodeClouds(lambda: settings, shape=Shape(PAGE_KEYS, PART_BYTES))

@@ -1,7 +1,5 @@
 """The driver of Google's storage against an emulator that keeps its promises on generations."""
 
-import json
-import urllib.request
 from collections.abc import AsyncIterator
 
 import pytest
@@ -10,20 +8,13 @@ from nodeagent.clouds.contract import GCS, Place, Shape
 from nodeagent.clouds.making import NodeClouds
 from nodeagent.config.model import Clouds, Endpoint
 from tests.clouds.conformance import PAGE_KEYS, PART_BYTES, Conformance, World
-
-
-def make_bucket(url: str, name: str) -> None:
-    body = json.dumps({"name": name}).encode()
-    request = urllib.request.Request(
-        f"{url}/storage/v1/b?project=p", body, {"content-type": "application/json"}
-    )
-    urllib.request.urlopen(request, timeout=30).close()
+from tests.clouds.kinds import make_gcs_bucket
 
 
 class TestGcs(Conformance):
     @pytest.fixture
     async def world(self, name: str, gcs_url: str) -> AsyncIterator[World]:
-        make_bucket(gcs_url, name)
+        make_gcs_bucket(gcs_url, name)
         endpoint = Endpoint(kind="gs", url=gcs_url, credentials="anonymous")
         settings = Clouds(endpoints={"lab": endpoint})
         clouds = NodeClouds(lambda: settings, shape=Shape(PAGE_KEYS, PART_BYTES))
