@@ -114,6 +114,8 @@ def judged(
     for node in sorted(world.view.members):
         member = world.view.members[node]
         facts = member.facts
+        if facts is not None and facts.bucket and not ask.policy.bucket:
+            continue
         if facts is None:
             why = next(_of_membership(member), "it has not said yet where it stands")
             barred.append(Barred(node, node, None, why))
@@ -146,7 +148,7 @@ def reserve_bytes(facts: Facts, settings: PlacementSettings) -> int:
 def _seat(facts: Facts, settings: PlacementSettings) -> Seat:
     reserve = reserve_bytes(facts, settings)
     return Seat(
-        site=Site(facts.domain, facts.node),
+        site=Site(facts.domain, facts.node, facts.bucket),
         name=facts.name,
         room_bytes=facts.bytes_free - facts.bytes_in_flight - reserve,
         usable_bytes=max(1, facts.bytes_total - reserve),
@@ -168,6 +170,8 @@ def _of_policy(facts: Facts, ask: Ask, world: World) -> Iterator[str]:
         yield "it holds a copy already"
     if facts.node in world.unfit:
         yield world.unfit[facts.node]
+    if facts.bucket and not ask.policy.takes(Site(facts.domain, facts.node, facts.bucket)):
+        yield f"a copy in {ask.policy.bucket} is wanted"
     if not ask.policy.allows(facts.domain):
         yield f"{facts.domain.place} is none of the allowed regions"
 

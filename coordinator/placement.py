@@ -14,6 +14,7 @@ from itertools import chain, islice
 
 from coordinator.electorate import Ask, Seat, World, Zone
 from coordinator.placement_settings import PlacementSettings
+from coordinator.places import is_bucket
 from coordinator.plan_maker import Keys, Plan
 from coordinator.plans import NO_PLANS, Board, board
 from coordinator.policy import Site, demand_possible, shortfall, unmet
@@ -34,7 +35,8 @@ class Election:
     plan: Plan | None  # None: nobody may be chosen, or nothing is missing.
     targets: tuple[Seat, ...]
     spares: tuple[Seat, ...]  # In the order to be asked when a target is busy; see `instead`.
-    tree: tuple[Edge, ...]  # By node ids; the source is "" when it is no node.
+    tree: tuple[Edge, ...]  # By node ids; the source is "" when it is no node. To nodes only:
+    fed: tuple[Edge, ...]  # a bucket is fed by whoever has the chunk first.
     why: str  # What is not met now, in plain words; "" when the policy is met.
 
     @property
@@ -52,7 +54,7 @@ class Election:
 
     @property
     def usd_per_gb(self) -> float:
-        return sum(edge.usd_per_gb for edge in self.tree)
+        return sum(edge.usd_per_gb for edge in (*self.tree, *self.fed))
 
     @property
     def usd(self) -> float:
@@ -70,8 +72,10 @@ class Election:
         """
         placed = self.sites if sites is None else sites
         others = [site for site in placed if site.node != busy]
+        bucket = is_bucket(busy)
         bar = shortfall(self.ask.policy, placed)
-        free = (spare for spare in self.spares if spare.node not in refused)
+        like = (spare for spare in self.spares if bool(spare.site.bucket) is bucket)
+        free = (spare for spare in like if spare.node not in refused)
         return next((s for s in free if _holds(self.ask, [*others, s.site], bar)), None)
 
 
@@ -141,11 +145,32 @@ class _Draw:
     board: Board
 
     def election(self) -> Election:
-        plan, targets = self._chosen()
+        plan, nodes = self._chosen()
+        buckets = self._buckets()
+        targets = (*nodes, *buckets[:1])
         sites = [*self.board.held, *(seat.site for seat in targets)]
         why = unmet(self.ask.policy, sites, self.board.names)
-        spares = tuple(self._spares(plan, targets)) if plan else ()
-        return Election(self.ask, self.board, plan, targets, spares, self._tree(targets), why)
+        spares = (*(self._spares(plan, nodes) if plan else ()), *buckets[1:])
+        tree, fed = self._tree(nodes), tuple(self._fed(nodes, buckets[:1]))
+        return Election(self.ask, self.board, plan, targets, spares, tree, fed, why)
+
+    def _buckets(self) -> tuple[Seat, ...]:
+        sent = self.ask.sent_bytes
+        size = self.ask.size_bytes
+        return tuple(s for s in self.board.buckets if s.room_bytes - sent.get(s.node, 0) >= size)
+
+    def _fed(self, nodes: Sequence[Seat], buckets: Sequence[Seat]) -> Iterator[Edge]:
+        """From the cheapest copy: one that is there, or comes to a node."""
+        sites = [*self.board.held, *(seat.site for seat in nodes)]
+        for bucket in buckets:
+            ways = [(site.node, site.domain) for site in sites]
+            to = bucket.site.domain
+            prices, rtt_ms = self.world.prices, self.world.rtt_ms
+            node, domain = min(
+                ways or [(self.ask.source_node, self.ask.source)],
+                key=lambda way: (prices.usd_per_gb(way[1], to), rtt_ms(way[1], to), way[0]),
+            )
+            yield Edge(node, bucket.node, prices.usd_per_gb(domain, to), rtt_ms(domain, to))
 
     def _chosen(self) -> tuple[Plan | None, tuple[Seat, ...]]:
         for plan in self._in_order():

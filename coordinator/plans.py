@@ -27,6 +27,20 @@ class Board:
     def kept_keys(self) -> frozenset[Keys]:
         return frozenset(plan.keys for plan in self.kept)
 
+    @cached_property
+    def buckets(self) -> tuple[Seat, ...]:
+        """Those that may take the copy that is wanted in one, the cheapest to reach first."""
+        wants = not any(self.maker.ask.policy.takes(site) for site in self.held)
+        seats = [seat for seat in self.seats if seat.site.bucket and wants]
+        ask, world = self.maker.ask, self.maker.world
+
+        def far(seat: Seat) -> tuple[float, float, NodeId]:
+            domain = seat.site.domain
+            usd, ms = world.prices.usd_per_gb(ask.source, domain), world.rtt_ms(ask.source, domain)
+            return usd, ms, seat.node
+
+        return tuple(sorted(seats, key=far))
+
     @property
     def tried(self) -> tuple[str, ...]:
         """Keys of the zones that plans were made of."""
@@ -50,11 +64,12 @@ def board(
     seats, barred = judged(ask, world, settings)
     members = world.view.members
     held = tuple(
-        Site(facts.domain, facts.node)
+        Site(facts.domain, facts.node, facts.bucket)
         for node in ask.holders
         if node in members and (facts := members[node].facts)
     )
-    maker = PlanMaker(ask, world, settings, held, zones_of(seats).values())
+    zones = zones_of([seat for seat in seats if not seat.site.bucket]).values()
+    maker = PlanMaker(ask, world, settings, tuple(s for s in held if not s.bucket), zones)
     within = settings.leave_share if earlier else settings.keep_share
     kept = _kept(sorted(maker.best(within), key=_order), settings, earlier)
     return Board(seats, barred, held, kept, maker)

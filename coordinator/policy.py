@@ -12,6 +12,7 @@ from coordinator.types import Domain, Knowing, NodeId, View
 
 REPLICAS_DEFAULT, REPLICAS_MAX = 3, 4  # Every tree over the source and four targets is tried.
 CLOUDS_DEFAULT = 2
+ANY_BUCKET = "any"
 
 
 class Level(IntEnum):
@@ -33,6 +34,7 @@ class Site:
 
     domain: Domain
     node: NodeId
+    bucket: str = ""  # What it is, when it is a bucket and no node.
 
     def at(self, level: Level) -> str:
         """The failure domain of that level. Without a zone a node is a zone of its own."""
@@ -53,9 +55,14 @@ class Policy:
     spread: tuple[tuple[Level, int], ...] = ((Level.CLOUD, CLOUDS_DEFAULT), (Level.ZONE, 3))
     allow: tuple[str, ...] = ()  # "aws/eu-west-1", "gcp/*"; none: everywhere.
     near: str = ""  # "aws/us-east-1": one copy as near to it as can be.
+    bucket: str = ""  # One copy more in that bucket, or in any ("any"), beside those on nodes.
 
     def allows(self, domain: Domain) -> bool:
         return not self.allow or any(a in (domain.place, f"{domain.cloud}/*") for a in self.allow)
+
+    def takes(self, site: Site) -> bool:
+        """The copy that is wanted in a bucket may be there."""
+        return bool(site.bucket) and self.bucket in (ANY_BUCKET, site.bucket)
 
     def count(self, level: Level) -> int:
         """How many different domains of a level are asked for, by rules of it or of a wider one."""
@@ -74,9 +81,30 @@ def spread_of(replicas: int, asked: Mapping[Level, int]) -> tuple[tuple[Level, i
 
 
 def shortfall(policy: Policy, sites: Iterable[Site]) -> tuple[int, ...]:
-    """How many domains are missing for each rule, the widest level first. All 0: it is met."""
+    """How many domains are missing for each rule, the widest level first, and last the bucket. All
+    0: it is met.
+    """
     placed = tuple(sites)
-    return tuple(max(0, n - len({s.at(at) for s in placed})) for at, n in policy.spread)
+    nodes = [site for site in placed if not site.bucket]
+    rules = tuple(max(0, n - len({s.at(at) for s in nodes})) for at, n in policy.spread)
+    return *rules, int(_lacks_bucket(policy, placed))
+
+
+def _lacks_bucket(policy: Policy, sites: Iterable[Site]) -> bool:
+    return bool(policy.bucket) and not any(policy.takes(site) for site in sites)
+
+
+@dataclass(frozen=True, slots=True)
+class MissingBucket:
+    """No bucket that was asked for."""
+
+    wanted: str
+    flag = ""
+    there = ()
+
+    def __str__(self) -> str:
+        which = "a bucket" if self.wanted == ANY_BUCKET else self.wanted
+        return f"a copy in {which} is wanted and there is none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +131,7 @@ class Missing:
 class PolicyImpossible(Exception):
     """The members, those that are dead now included, can never meet the policy."""
 
-    def __init__(self, missing: tuple[Missing, ...]) -> None:
+    def __init__(self, missing: tuple[Missing | MissingBucket, ...]) -> None:
         self.missing = missing
         super().__init__("; ".join(map(str, missing)))
 
@@ -114,7 +142,7 @@ class PolicyImpossible(Exception):
 
 def demand_possible(policy: Policy, view: View) -> None:
     """Raises PolicyImpossible unless the cluster could meet the policy with everyone back."""
-    sites = [Site(m.domain, m.node) for m in _could_come_back(view) if policy.allows(m.domain)]
+    sites = [site for site in _could_come_back(view) if policy.allows(site.domain)]
     names = {member.id: _name(member.facts) for member in view.members.values() if member.facts}
     missing = tuple(_missing(policy, sites, names))
     if missing:
@@ -128,20 +156,23 @@ def unmet(policy: Policy, sites: Iterable[Site], names: Mapping[NodeId, str]) ->
 
 def _missing(
     policy: Policy, sites: Iterable[Site], names: Mapping[NodeId, str]
-) -> Iterator[Missing]:
-    placed = tuple(sites)
+) -> Iterator[Missing | MissingBucket]:
+    every = tuple(sites)
+    placed = [site for site in every if not site.bucket]
     rules = dict(policy.spread)
     rules[Level.NODE] = max(policy.replicas, rules.get(Level.NODE, 0))
     for level, wanted in sorted(rules.items(), reverse=True):
         there = {site.at(level) for site in placed}
         if len(there) < wanted:
             yield Missing(level, wanted, tuple(sorted(names.get(d, d) for d in there)))
+    if _lacks_bucket(policy, every):
+        yield MissingBucket(policy.bucket)
 
 
 def _could_come_back(view: View) -> Iterator[Site]:
     for member in view.members.values():
         if member.knowing is not Knowing.REMOVED and member.facts is not None:
-            yield Site(member.facts.domain, member.id)
+            yield Site(member.facts.domain, member.id, member.facts.bucket)
 
 
 def _name(facts: object) -> str:

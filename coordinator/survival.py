@@ -27,14 +27,23 @@ class Survival:
 def survival(sites: Sequence[Site]) -> Survival:
     """Of the copies that stand there."""
     losses = {level: _losses(sites, level) for level in Level}
-    return _survival(losses, f"{len(sites)} copies" if len(sites) != 1 else "1 copy")
+    buckets = sum(bool(site.bucket) for site in sites)
+    return _survival(losses, _copies(len(sites) - buckets, buckets))
 
 
 def policy_survival(policy: Policy) -> Survival:
     """Of whatever placement meets the policy."""
     losses = {level: policy.count(level) - 1 for level in Level}
     losses[Level.NODE] = policy.replicas - 1
-    return _survival(losses, f"{policy.replicas} copies" if policy.replicas != 1 else "1 copy")
+    if policy.bucket:  # It is lost with no node and no zone, but perhaps with a region.
+        losses[Level.NODE] += 1
+        losses[Level.ZONE] += 1
+    return _survival(losses, _copies(policy.replicas, int(bool(policy.bucket))))
+
+
+def _copies(nodes: int, buckets: int) -> str:
+    on_nodes = f"{nodes} copies" if nodes != 1 else "1 copy"
+    return f"{on_nodes} and {buckets} in a bucket" if buckets else on_nodes
 
 
 def _losses(sites: Sequence[Site], level: Level) -> int:

@@ -70,6 +70,7 @@ class Facts:
     rtts_ms: Mapping[str, float] = field(default_factory=dict)
     coordinate: "Coordinate | None" = None
     more: bytes = b""  # The body's own: addresses, version, volumes. The brain does not look.
+    bucket: str = ""  # "s3://name/prefix": it is no node, but a bucket; see `places`.
 
     @property
     def age(self) -> tuple[int, int]:

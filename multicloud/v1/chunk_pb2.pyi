@@ -31,6 +31,7 @@ class PutTree(_message.Message):
     NODE_FIELD_NUMBER: _builtins.int
     CHILDREN_FIELD_NUMBER: _builtins.int
     node: _builtins.str
+    """"NODE/VOLUME": into a bucket that the node serves."""
     @_builtins.property
     def children(self) -> _containers.RepeatedCompositeFieldContainer[Global___PutTree]: ...
     def __init__(
@@ -97,6 +98,7 @@ class PutOpening(_message.Message):
     CHILDREN_FIELD_NUMBER: _builtins.int
     SEALED_SIZE_BYTES_MAX_FIELD_NUMBER: _builtins.int
     CHUNK_ID_FIELD_NUMBER: _builtins.int
+    VOLUME_FIELD_NUMBER: _builtins.int
     job: _builtins.str
     task: _builtins.str
     traceparent: _builtins.str
@@ -105,6 +107,8 @@ class PutOpening(_message.Message):
     """Room to reserve."""
     chunk_id: _builtins.bytes
     """Where it is known already (a push): AlreadyHere can be said at once."""
+    volume: _builtins.str
+    """The bucket that is to take it; empty: a disk."""
     @_builtins.property
     def children(self) -> _containers.RepeatedCompositeFieldContainer[Global___PutTree]: ...
     def __init__(
@@ -116,10 +120,11 @@ class PutOpening(_message.Message):
         children: _abc.Iterable[Global___PutTree] | None = ...,
         sealed_size_bytes_max: _builtins.int = ...,
         chunk_id: _builtins.bytes = ...,
+        volume: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["children", b"children", "chunk_id", b"chunk_id", "job", b"job", "sealed_size_bytes_max", b"sealed_size_bytes_max", "task", b"task", "traceparent", b"traceparent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["children", b"children", "chunk_id", b"chunk_id", "job", b"job", "sealed_size_bytes_max", b"sealed_size_bytes_max", "task", b"task", "traceparent", b"traceparent", "volume", b"volume"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -418,9 +423,12 @@ class HaveChunksRequest(_message.Message):
     JOB_FIELD_NUMBER: _builtins.int
     CHUNK_IDS_FIELD_NUMBER: _builtins.int
     KEEP_S_FIELD_NUMBER: _builtins.int
+    VOLUME_FIELD_NUMBER: _builtins.int
     job: _builtins.str
     keep_s: _builtins.int
     """A promise for so long; 0: until the job's outcome."""
+    volume: _builtins.str
+    """Only there; "disk": on any disk; empty: anywhere."""
     @_builtins.property
     def chunk_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]: ...
     def __init__(
@@ -429,10 +437,11 @@ class HaveChunksRequest(_message.Message):
         job: _builtins.str = ...,
         chunk_ids: _abc.Iterable[_builtins.bytes] | None = ...,
         keep_s: _builtins.int = ...,
+        volume: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk_ids", b"chunk_ids", "job", b"job", "keep_s", b"keep_s"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk_ids", b"chunk_ids", "job", b"job", "keep_s", b"keep_s", "volume", b"volume"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -467,11 +476,14 @@ class VerifyChunksRequest(_message.Message):
     NONCE_FIELD_NUMBER: _builtins.int
     CHUNK_IDS_FIELD_NUMBER: _builtins.int
     FRESH_S_FIELD_NUMBER: _builtins.int
+    VOLUME_FIELD_NUMBER: _builtins.int
     nonce: _builtins.bytes
     fresh_s: _builtins.int
     """0: every byte is read now. Else a check of so long ago is enough; such a
     copy is told as good without a proof, and is not pinned.
     """
+    volume: _builtins.str
+    """Only there; "disk": on any disk; empty: anywhere."""
     @_builtins.property
     def chunk_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]: ...
     def __init__(
@@ -480,10 +492,11 @@ class VerifyChunksRequest(_message.Message):
         nonce: _builtins.bytes = ...,
         chunk_ids: _abc.Iterable[_builtins.bytes] | None = ...,
         fresh_s: _builtins.int = ...,
+        volume: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk_ids", b"chunk_ids", "fresh_s", b"fresh_s", "nonce", b"nonce"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk_ids", b"chunk_ids", "fresh_s", b"fresh_s", "nonce", b"nonce", "volume", b"volume"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

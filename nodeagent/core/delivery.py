@@ -106,6 +106,8 @@ class Delivery:
             return self._next(now_s)
         local = self._source in self._targets
         branches = branches_of(self._election.tree, self._source)
+        if not (local or branches):
+            return self._next(now_s)
         for branch in branches:
             for path in branch.paths():
                 self._asked(path, now_s)
@@ -125,7 +127,8 @@ class Delivery:
         if self.over:
             return None
         late_s, asked, waiting = self._late_s, self._in(_At.ASKED), self._in(_At.WAITING)
-        times = [t.asked_s + late_s for t in asked] if late_s is not None else []
+        judged = [target for target in asked if not target.site.bucket]
+        times = [t.asked_s + late_s for t in judged] if late_s is not None else []
         if waiting:
             times += [t for n, t in self._no_push.until_s.items() if n in self._holdings.nodes_here]
         to_try = not asked or (self._lacking() and not self._tries.over)
@@ -273,7 +276,9 @@ class Delivery:
         late_s = self._late_s
         for target in self._in(_At.ASKED):
             node, why = target.site.node, self._holdings.away.get(target.site.node, "")
-            if not why and late_s is not None and now_s >= target.asked_s + late_s:
+            # A cloud takes its time; the wire ends what stands still.
+            is_judged = not why and late_s is not None and not target.site.bucket
+            if is_judged and late_s is not None and now_s >= target.asked_s + late_s:
                 why = f"no answer for {now_s - target.asked_s:.1f} s, and others have stored it"
                 self._refuse(Failed(node, "DEADLINE", why), now_s)
             elif why:

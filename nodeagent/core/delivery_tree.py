@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from coordinator.places import node_of
 from coordinator.policy import Site
 from coordinator.tree import Edge
 from coordinator.types import Domain, NodeId
@@ -16,6 +17,7 @@ class Cost(NamedTuple):
     ms: float
 
 
+NOTHING = Cost(0.0, 0.0)
 CostOf = Callable[[Domain, Domain], Cost]
 
 
@@ -31,15 +33,18 @@ def _below(children: Mapping[NodeId, Sequence[NodeId]], node: NodeId) -> tuple[B
     return tuple(Branch(child, _below(children, child)) for child in children.get(node, ()))
 
 
+def _between(a: Site, b: Site, cost: CostOf) -> Cost:
+    """A node that serves a bucket is as near to it as can be."""
+    return NOTHING if node_of(a.node) == node_of(b.node) else cost(a.domain, b.domain)
+
+
 def pushes(holders: Sequence[Site], wanted: Sequence[Site], cost: CostOf) -> tuple[Push, ...]:
     """Who sends to whom: each node is fed by the cheapest that has the chunk or is fed before."""
     reached, left = list(holders), list(wanted)
     children: dict[NodeId, list[NodeId]] = {}
     while left:
         *_, parent, child = min(
-            (*cost(a.domain, b.domain), order, a, b)
-            for order, a in enumerate(reached)
-            for b in left
+            (*_between(a, b, cost), order, a, b) for order, a in enumerate(reached) for b in left
         )
         children.setdefault(parent.node, []).append(child.node)
         reached.append(child)

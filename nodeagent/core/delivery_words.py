@@ -23,10 +23,12 @@ class Goal:
 
     @property
     def acked(self) -> Policy:
-        """So few copies cannot be in more domains than they are, and are in as many as asked."""
+        """So few copies cannot be in more domains than they are, and are in as many as asked. A
+        bucket is slower than nodes: for it only safe waits.
+        """
         copies = min(self.ack_copies, self.policy.replicas)
         spread = tuple((level, min(count, copies)) for level, count in self.policy.spread)
-        return replace(self.policy, replicas=copies, spread=spread)
+        return replace(self.policy, replicas=copies, spread=spread, bucket="")
 
 
 @dataclass(frozen=True, slots=True)

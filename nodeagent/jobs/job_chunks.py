@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+from coordinator.places import node_of
 from multicloud.errors import McError
 from multicloud.v1 import records_pb2, task_pb2
 from nodeagent.core.chunk.envelope import Envelope
@@ -22,7 +23,7 @@ class JobChunks:
     async def plain(self, header: records_pb2.JobHeader, chunk: task_pb2.SealedChunk) -> bytes:
         """COPIES_MISSING with the last reason when no holder gives it."""
         why = "nobody is known to have it"
-        for node in dict.fromkeys(copy.node for copy in chunk.copies):
+        for node in dict.fromkeys(node_of(copy.node) for copy in chunk.copies):
             try:
                 return await self._from(node, header, chunk.id)
             except McError as error:

@@ -9,7 +9,9 @@ from random import Random
 import grpc
 
 from coordinator.jobs.settings import StewardSettings
+from coordinator.places import is_bucket, node_of
 from coordinator.types import Domain, Knowing, NodeId, View
+from nodeagent.wire.bucket_places import buckets_of
 
 THERE = frozenset({Knowing.ALIVE, Knowing.SUSPECT})
 AWAY = frozenset({Knowing.UNREACHABLE, Knowing.DOWN, Knowing.DEAD, Knowing.LEFT, Knowing.REMOVED})
@@ -43,7 +45,10 @@ class JobWorld:
         return node != self.own and member is not None and member.knowing in AWAY
 
     def domain_of(self, node: NodeId) -> Domain | None:
-        member = self.view().members.get(node)
+        """Also of a bucket that a node serves."""
+        member = self.view().members.get(node_of(node))
+        if member is not None and is_bucket(node):
+            member = next((one for one in buckets_of(member) if one.id == node), None)
         return member.facts.domain if member and member.facts else None
 
     def names(self, nodes: Iterable[NodeId]) -> str:

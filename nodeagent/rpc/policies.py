@@ -4,9 +4,11 @@ import re
 from collections.abc import Iterator
 
 from coordinator.policy import (
+    ANY_BUCKET,
     REPLICAS_DEFAULT,
     REPLICAS_MAX,
     Level,
+    MissingBucket,
     Policy,
     PolicyImpossible,
     spread_of,
@@ -18,6 +20,7 @@ ALLOW_MAX = 64
 # As names in the configuration are; a node may stand outside of any cloud's list.
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}"
 _REGION = re.compile(rf"{_NAME}/{_NAME}")
+_BUCKET = re.compile(rf"{ANY_BUCKET}|(s3|gs|az)://[A-Za-z0-9._/=-]{{1,512}}")
 _REGIONS = re.compile(rf"{_NAME}/({_NAME}|\*)")
 
 
@@ -29,7 +32,11 @@ def policy_of(asked: job_pb2.Policy) -> Policy:
     replicas = asked.replicas or REPLICAS_DEFAULT
     rules = {Level(rule.level): rule.count for rule in asked.spread}
     return Policy(
-        replicas, spread_of(replicas, rules), tuple(asked.allow_regions), asked.near_region
+        replicas,
+        spread_of(replicas, rules),
+        tuple(asked.allow_regions),
+        asked.near_region,
+        asked.bucket_copy_uri.rstrip("/"),
     )
 
 
@@ -45,6 +52,8 @@ def policy_message(policy: Policy) -> job_pb2.Policy:
 
 def refused(policy: Policy, impossible: PolicyImpossible) -> McError:
     ways = ["add nodes in other places"]
+    if any(isinstance(one, MissingBucket) for one in impossible.missing):
+        ways[:] = ["let a node serve a bucket: [[bucket]] in its configuration", *ways]
     if policy.allow:
         ways.append("allow more regions with --allow")
     if impossible.flags:
@@ -78,6 +87,9 @@ def _faults(asked: job_pb2.Policy) -> Iterator[FieldFault]:
         if not _REGIONS.fullmatch(allowed):
             rule_ = f"{allowed[:80]!r} is neither like aws/eu-west-1 nor like gcp/*"
             yield FieldFault("policy.allow_regions", rule_)
+    if asked.bucket_copy_uri and not _BUCKET.fullmatch(asked.bucket_copy_uri):
+        said = f"{asked.bucket_copy_uri[:80]!r} is neither {ANY_BUCKET!r} nor like s3://name/prefix"
+        yield FieldFault("policy.bucket_copy_uri", said)
     if asked.near_region and not _REGION.fullmatch(asked.near_region):
         yield FieldFault(
             "policy.near_region", f"{asked.near_region[:80]!r} is not like aws/eu-west-1"

@@ -24,10 +24,10 @@ class ChunkClient:
     links: Links
 
     async def have(
-        self, node: str, ids: Sequence[bytes], *, job: str = "", keep_s: int = 0
+        self, node: str, ids: Sequence[bytes], *, job: str = "", keep_s: int = 0, volume: str = ""
     ) -> list[common_pb2.Copy]:
         """Durable and good there, pinned for the job, or promised for `keep_s`."""
-        request = chunk_pb2.HaveChunksRequest(job=job, chunk_ids=ids, keep_s=keep_s)
+        request = chunk_pb2.HaveChunksRequest(job=job, chunk_ids=ids, keep_s=keep_s, volume=volume)
         answer = await self._ask(node, "HaveChunks", request, chunk_pb2.HaveChunksResponse)
         return [copy for copy in answer.copies if copy.node == node and copy.chunk_id in ids]
 
@@ -39,9 +39,12 @@ class ChunkClient:
         *,
         fresh_s: int = 0,
         timeout_s: float = TIMEOUT_S,
+        volume: str = "",
     ) -> list[chunk_pb2.ChunkProof]:
         """May be fewer than asked for: ask for the rest again."""
-        request = chunk_pb2.VerifyChunksRequest(nonce=nonce, chunk_ids=ids, fresh_s=fresh_s)
+        request = chunk_pb2.VerifyChunksRequest(
+            nonce=nonce, chunk_ids=ids, fresh_s=fresh_s, volume=volume
+        )
         answer = await self._ask(
             node, "VerifyChunks", request, chunk_pb2.VerifyChunksResponse, timeout_s
         )

@@ -1,4 +1,4 @@
-"""The own disk as a sink: a chunk that passes through this node stays here too."""
+"""An own volume as a sink: a chunk that passes through this node stays here too."""
 
 import asyncio
 from contextlib import suppress
@@ -26,8 +26,11 @@ async def give_up(put: Put) -> None:
 class OwnCopy:
     """Writes parts that were checked before, and commits them with their pin."""
 
-    def __init__(self, ground: Ground, put: Put, pin: Pin | None, ledger: Ledger) -> None:
+    def __init__(
+        self, ground: Ground, put: Put, pin: Pin | None, ledger: Ledger, place: str = ""
+    ) -> None:
         self._ground, self._put, self._pin, self._ledger = ground, put, pin, ledger
+        self._place = place or ground.node
 
     async def run(self, branch: Branch) -> None:
         try:
@@ -36,7 +39,7 @@ class OwnCopy:
                 span.fact(chunk=fact.chunk_id.hex(), volume=fact.volume)
             self._ledger.settle(fact)
         except McError as error:
-            self._ledger.fail(self._ground.node, error)
+            self._ledger.fail(self._place, error)
         finally:
             await give_up(self._put)
 
@@ -50,8 +53,8 @@ class OwnCopy:
                         assert part.envelope is not None
                         done = await self._put.commit(part.envelope, self._pin)
                         held = done.held
-                        return Fact(self._ground.node, held.chunk_id, held.volume, done.already)
+                        return Fact(self._place, held.chunk_id, held.volume, done.already)
         except TimeoutError as error:
-            said = f"the disk of {self._ground.node} took no byte for {stall_s:g} s"
+            said = f"the volume of {self._place} took no byte for {stall_s:g} s"
             raise McError("STALLED", said) from error
         raise AssertionError("a branch ends with its trailer")

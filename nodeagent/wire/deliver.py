@@ -12,6 +12,7 @@ from typing import Protocol
 
 from coordinator.electorate import Ask
 from coordinator.placement import Election
+from coordinator.places import node_of, volume_of
 from coordinator.types import Domain, NodeId, View
 from multicloud.errors import REASONS, McError, Retry
 from nodeagent.core.backoff import delay_s
@@ -19,7 +20,7 @@ from nodeagent.core.delivery import DEFAULT, Delivery
 from nodeagent.core.delivery_tree import Cost
 from nodeagent.core.delivery_words import ACK_COPIES_DEFAULT, Copy, Failed, Goal, Patience, Reached
 from nodeagent.store.contract import Pin
-from nodeagent.store.volumes import Volumes
+from nodeagent.store.volumes import DISK, Volumes
 from nodeagent.wire.budget import Lease
 from nodeagent.wire.client import ChunkClient
 from nodeagent.wire.delivering import Delivering
@@ -143,23 +144,25 @@ class Deliverer:
         if not terms.chunk_id:
             return []
         seats = [*election.targets, *election.spares]
-        nodes = dict.fromkeys([*election.ask.holders, *(seat.node for seat in seats)])
+        places = dict.fromkeys([*election.ask.holders, *(seat.node for seat in seats)])
         async with asyncio.TaskGroup() as group:
-            asked = [group.create_task(self._of(node, terms)) for node in nodes]
+            asked = [group.create_task(self._of(place, terms)) for place in places]
         return [copy for task in asked for copy in task.result()]
 
-    async def _of(self, node: NodeId, terms: Terms) -> list[Copy]:
-        ids = [terms.chunk_id]
+    async def _of(self, place: NodeId, terms: Terms) -> list[Copy]:
+        ids, volume = [terms.chunk_id], volume_of(place) or DISK
         try:
-            if node == self.ground.node and self.store is not None:
+            if node_of(place) == self.ground.node and self.store is not None:
                 until_unix_s = self.ground.clock_unix_s() + BRIDGE_S
-                pin = Pin(terms.job) if terms.job else promise(node, until_unix_s)
-                return [Copy(node, h.volume, already=True) for h in await self.store.have(ids, pin)]
+                pin = Pin(terms.job) if terms.job else promise(self.ground.node, until_unix_s)
+                held = await self.store.named(volume).have(ids, pin)
+                return [Copy(place, one.volume, already=True) for one in held]
             keep_s = 0 if terms.job else int(BRIDGE_S)
-            found = await self.client.have(node, ids, job=terms.job, keep_s=keep_s)
+            node = node_of(place)
+            found = await self.client.have(node, ids, job=terms.job, keep_s=keep_s, volume=volume)
         except McError:
             return []  # It is no copy then; if it is elected, the put says why it fails.
-        return [Copy(node, copy.volume, already=True) for copy in found]
+        return [Copy(place, copy.volume, already=True) for copy in found]
 
 
 def _is_for_a_moment(failed: Failed) -> bool:

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from coordinator.electorate import Ask
 from coordinator.placement import Election
+from coordinator.places import node_of
 from coordinator.types import Knowing, Member, NodeId, View
 from multicloud.errors import McError
 from multicloud.v1 import chunk_pb2, common_pb2
@@ -32,17 +33,16 @@ from nodeagent.core.delivery_words import (
     Seen,
     Send,
 )
-from nodeagent.store.contract import Pin
 from nodeagent.store.volumes import Volumes
 from nodeagent.wire.budget import Lease
 from nodeagent.wire.client import ChunkClient
-from nodeagent.wire.copying import OwnCopy
 from nodeagent.wire.facts import Fact, Ledger
-from nodeagent.wire.flow import Flow, Sink, first_of
+from nodeagent.wire.flow import Flow, first_of
 from nodeagent.wire.ground import Ground
-from nodeagent.wire.outlet import Outlet, Terms
+from nodeagent.wire.outlet import Terms
 from nodeagent.wire.parts import Parts
 from nodeagent.wire.push import push
+from nodeagent.wire.sinks import Sinks
 
 LOOK_EVERY_S = 0.25  # At who is there.
 MEMBERS_REMEMBERED = 256  # Whose facts need not be read again at each look.
@@ -158,26 +158,16 @@ class Delivering:
 
     async def _flow(self, action: Send, ledger: Ledger, parts: Parts) -> None:
         terms = self._terms
-        sinks: list[Sink] = [
-            Outlet(self._ground, tree_of(branch), terms, ledger) for branch in action.branches
-        ]
-        put = None
-        if action.local:
-            pin = Pin(terms.job) if terms.job else None
-            try:
-                if self._store is None:
-                    raise McError("NO_ROOM", f"{self._ground.node} keeps no chunks")
-                put = await self._store.put(terms.file_bytes_max, terms.chunk_id)
-                sinks.append(OwnCopy(self._ground, put, pin, ledger))
-            except McError as error:
-                ledger.fail(self._ground.node, error)
+        sinks = Sinks(self._ground, self._store, terms, ledger)
         self._lease.grow(AHEAD_FRAMES * FRAME_SEALED_BYTES_MAX)
         try:
-            flow = Flow(sinks, window_bytes=lambda: self._lease.size_bytes)
+            await sinks.add([tree_of(branch) for branch in action.branches])
+            if action.local:
+                await sinks.keep(self._ground.node)
+            flow = Flow(sinks.every, window_bytes=lambda: self._lease.size_bytes)
             await flow.run(self._noting(parts))
         finally:
-            if put is not None:
-                await put.abort()  # After a commit it does nothing.
+            await sinks.close()
 
     async def _noting(self, parts: Parts) -> Parts:
         async with aclosing(parts):
@@ -199,7 +189,7 @@ class Delivering:
         trees = [tree_of(branch) for branch in action.branches]
         failed = McError("FAILED", f"{holder} ended the push without a word of it")
         try:
-            if holder == self._ground.node and self._store is not None:
+            if node_of(holder) == self._ground.node and self._store is not None:
                 ledger = Ledger(tuple(open_), told)
                 terms = Terms(self._terms.job, self._terms.task)
                 await push(self._ground, self._store, self.chunk_id, terms, trees, ledger)

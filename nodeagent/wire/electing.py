@@ -14,6 +14,7 @@ from multicloud.regions import Regions
 from nodeagent.core.delivery_tree import Cost
 from nodeagent.rpc.admin.market import prices_of
 from nodeagent.rpc.policies import refused as impossible_to_meet
+from nodeagent.wire.bucket_places import with_buckets
 
 
 class Knowledge(Protocol):
@@ -29,10 +30,15 @@ class Electing:
 
     knowledge: Knowledge
     regions: Regions
+    _seen: tuple[View, View] | None = None
     _priced: tuple[frozenset[Domain], Prices] | None = None
 
     def view(self) -> View:
-        return self.knowledge.view()
+        """Buckets stand among the members."""
+        view = self.knowledge.view()
+        if self._seen is None or self._seen[0] is not view:
+            self._seen = view, with_buckets(view)
+        return self._seen[1]
 
     def elect(self, ask: Ask, unfit: Mapping[NodeId, str]) -> Election:
         """POLICY_IMPOSSIBLE when the members can never meet the policy."""

@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol
 
 import grpc
 
+from coordinator.places import node_of
 from nodeagent.wire import budget
 from nodeagent.wire.usage import Usage
 
@@ -84,5 +85,5 @@ class Ground:
 
     def moved(self, direction: Literal["in", "out"], peer: str, size_bytes: int) -> None:
         if size_bytes:
-            cloud = self.cloud_of(peer)
+            cloud = self.cloud_of(node_of(peer))
             self.watcher.count("mc.wire.bytes", size_bytes, direction=direction, cloud=cloud)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import grpc
 
+from coordinator.places import node_of
 from multicloud.errors import McError
 from nodeagent.core.lanes import Climb, LaneSettings
 from nodeagent.rpc.peers import Peers
@@ -83,6 +84,7 @@ class Lanes:
 
     def bulk(self, node_id: str) -> grpc.aio.Channel:
         """For a call that moves little."""
+        node_id = node_of(node_id)
         return self.peers.channel(node_id, self._address(node_id))
 
     def count(self, node_id: str) -> int:
@@ -92,6 +94,7 @@ class Lanes:
 
     @contextmanager
     def stream(self, node_id: str) -> Iterator[OpenLane]:
+        node_id = node_of(node_id)
         address = self._address(node_id)
         traffic = self._of(node_id)
         lane = traffic.enter(self.clock_s(), lambda lane: self._connected(node_id, address, lane))

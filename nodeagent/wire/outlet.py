@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import grpc
 
+from coordinator.places import volume_of
 from multicloud.errors import McError
 from multicloud.status import decode
 from multicloud.v1 import chunk_pb2
@@ -117,6 +118,7 @@ class Outlet:
             children=self._tree.children,
             sealed_size_bytes_max=terms.file_bytes_max,
             chunk_id=terms.chunk_id,
+            volume=volume_of(self.node),
         )
         reach_s = self._ground.limits().reach_s
         try:

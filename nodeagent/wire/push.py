@@ -10,8 +10,9 @@ from nodeagent.store.volumes import Volumes
 from nodeagent.wire.facts import Ledger
 from nodeagent.wire.flow import Flow
 from nodeagent.wire.ground import Ground
-from nodeagent.wire.outlet import Outlet, Terms
+from nodeagent.wire.outlet import Terms
 from nodeagent.wire.parts import Parts, frame_part, header_part, trailer_part
+from nodeagent.wire.sinks import Sinks
 
 
 async def push(
@@ -26,8 +27,14 @@ async def push(
     reading = await store.read(chunk_id)
     try:
         known = replace(terms, chunk_id=chunk_id, file_bytes_max=reading.envelope.file_bytes)
-        outlets = [Outlet(ground, tree, known, ledger) for tree in children]
-        await Flow(outlets, window_bytes=lambda: WINDOW_BYTES_MIN).run(stored_parts(reading))
+        sinks = Sinks(ground, store, known, ledger)
+        try:
+            await sinks.add(children)
+            await Flow(sinks.every, window_bytes=lambda: WINDOW_BYTES_MIN).run(
+                stored_parts(reading)
+            )
+        finally:
+            await sinks.close()
     finally:
         await reading.close()
 

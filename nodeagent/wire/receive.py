@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 
+from coordinator.places import place, volume_of
 from multicloud.errors import McError
 from multicloud.v1 import chunk_pb2
 from nodeagent.core.chunk.layout import (
@@ -13,18 +14,18 @@ from nodeagent.core.chunk.layout import (
     HEADER_BYTES_MAX,
     TRAILER_BYTES_MAX,
 )
-from nodeagent.store.contract import Pin, Put
-from nodeagent.store.volumes import Volumes
+from nodeagent.store.contract import Pin
+from nodeagent.store.volumes import DISK, Volumes
 from nodeagent.telemetry import trace_id
 from nodeagent.wire.answers import Answers
 from nodeagent.wire.budget import Lease
-from nodeagent.wire.copying import OwnCopy, give_up
 from nodeagent.wire.facts import Fact, Ledger, to_message
 from nodeagent.wire.flow import Flow, Sink, first_of
 from nodeagent.wire.ground import Ground
 from nodeagent.wire.inlet import Inlet
-from nodeagent.wire.outlet import Outlet, Terms
+from nodeagent.wire.outlet import Terms
 from nodeagent.wire.parts import checked, out_of_order, read_opening
+from nodeagent.wire.sinks import Sinks
 from nodeagent.wire.tree import check_trees
 
 FILE_BYTES_MAX = HEADER_BYTES_MAX + FRAMES_MAX * FRAME_SEALED_BYTES_MAX + TRAILER_BYTES_MAX
@@ -56,13 +57,15 @@ class Receiving:
         answers: Answers[chunk_pb2.PutChunkResponse],
     ) -> None:
         self._ground, self._store, self._sender, self._answers = ground, store, sender, answers
-        self._put: Put | None = None
+        self._place = ground.node
 
     async def run(self, requests: AsyncIterator[bytes]) -> None:
         opening = await self._opening(requests)
         terms = _terms(opening)
         beyond = check_trees(opening.children, self._ground.node, self._sender)
-        ledger = Ledger((self._ground.node, *beyond), self._told)
+        if opening.volume:
+            self._place = place(self._ground.node, opening.volume)
+        ledger = Ledger((self._place, *beyond), self._told)
         # The call's own span is in that trace as a rule: then this one nests in it.
         parent = None if trace_id() and trace_id() in opening.traceparent else opening.traceparent
         name = "chunk.relay" if opening.children else "chunk.receive"
@@ -70,7 +73,11 @@ class Receiving:
             self._ground.budget.lease(self._sender) as lease,
             self._ground.watcher.span(name, parent=parent, peer=self._sender) as span,
         ):
-            sinks = await self._sinks(opening, terms, ledger)
+            sinks = Sinks(self._ground, self._store, terms, ledger)
+            # Others first: an own volume may have to look before it knows.
+            await sinks.add(opening.children)
+            if not await self._already(terms, ledger):
+                await sinks.keep(self._place)
             inlet = Inlet(
                 requests,
                 lease,
@@ -79,10 +86,9 @@ class Receiving:
                 clock_s=self._ground.clock_s,
             )
             try:
-                await self._flow(inlet, sinks, lease, terms)
+                await self._flow(inlet, sinks.every, lease, terms)
             finally:
-                if self._put:
-                    await give_up(self._put)  # A flow that never began has left it open.
+                await sinks.close()
                 span.fact(bytes=inlet.bytes_arrived, window_bytes=lease.size_bytes)
                 self._ground.moved("in", self._sender, inlet.bytes_arrived)
 
@@ -96,26 +102,19 @@ class Receiving:
         except TimeoutError as error:
             raise McError("STALLED", f"no opening came for {stall_s:g} s") from error
 
-    async def _sinks(
-        self, opening: chunk_pb2.PutOpening, terms: Terms, ledger: Ledger
-    ) -> list[Sink]:
-        """Children first: the own disk may have to look before it knows."""
-        sinks: list[Sink] = [Outlet(self._ground, t, terms, ledger) for t in opening.children]
-        pin = Pin(terms.job) if terms.job else None
-        try:
-            if not await self._already(terms, pin, ledger):
-                self._put = await self._store.put(terms.file_bytes_max, terms.chunk_id)
-                sinks.append(OwnCopy(self._ground, self._put, pin, ledger))
-        except McError as error:
-            ledger.fail(self._ground.node, error)
-        return sinks
-
-    async def _already(self, terms: Terms, pin: Pin | None, ledger: Ledger) -> bool:
+    async def _already(self, terms: Terms, ledger: Ledger) -> bool:
+        """Whether nothing is to be kept here: it is there already, or that volume is not."""
         if not terms.chunk_id:
             return False
-        bridge = promise(self._sender, self._ground.clock_unix_s() + BRIDGE_S)
-        for held in await self._store.have([terms.chunk_id], pin or bridge):
-            ledger.settle(Fact(self._ground.node, held.chunk_id, held.volume, already=True))
+        until_unix_s = self._ground.clock_unix_s() + BRIDGE_S
+        pin = Pin(terms.job) if terms.job else promise(self._sender, until_unix_s)
+        try:
+            volume = self._store.named(volume_of(self._place) or DISK)
+            for held in await volume.have([terms.chunk_id], pin):
+                ledger.settle(Fact(self._place, held.chunk_id, held.volume, already=True))
+                return True
+        except McError as error:
+            ledger.fail(self._place, error)
             return True
         return False
 
@@ -132,7 +131,7 @@ class Receiving:
 
     def _told(self, fact: Fact) -> None:
         self._answers.say(to_message(fact))
-        if fact.node == self._ground.node:
+        if fact.node == self._place:
             reason = fact.error.reason if fact.error else ""
             self._ground.watcher.count("mc.wire.puts", outcome=fact.outcome, reason=reason)
 

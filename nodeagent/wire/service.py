@@ -8,7 +8,7 @@ from multicloud.v1 import chunk_pb2, common_pb2
 from nodeagent.core.chunk.layout import HASH_BYTES
 from nodeagent.rpc.call import Call
 from nodeagent.rpc.services import raw
-from nodeagent.store.contract import Held, Pin
+from nodeagent.store.contract import Held, Pin, Store
 from nodeagent.store.volumes import Volumes
 from nodeagent.wire.answers import Answers
 from nodeagent.wire.facts import Ledger, to_push_message
@@ -76,7 +76,7 @@ class ChunkService:
             pin = promise(_peer(call), self.ground.clock_unix_s() + request.keep_s)
         else:
             pin = Pin(job_of(request.job))
-        found = await self.store.have(ids, pin)
+        found = await self.store.named(request.volume).have(ids, pin)
         return chunk_pb2.HaveChunksResponse(copies=[self._copy(held) for held in found])
 
     async def verify_chunks(
@@ -87,29 +87,15 @@ class ChunkService:
             said = f"a nonce has {NONCE_BYTES_MIN} to {NONCE_BYTES_MAX} bytes"
             raise McError("BAD_REQUEST", said)
         stop_s = call.remaining_s() * DEADLINE_SHARE_LEFT
+        store = self.store.named(request.volume)
+        # 0: no check is fresh enough.
+        since_unix_s = self.ground.clock_unix_s() - request.fresh_s if request.fresh_s else None
         proofs: list[chunk_pb2.ChunkProof] = []
         for chunk_id in ids:
             if proofs and call.remaining_s() < stop_s:
                 break  # Better some proofs in time than none; the caller asks for the rest again.
-            proofs.append(await self._proof(chunk_id, request.nonce, request.fresh_s))
+            proofs.append(await _proof(store, chunk_id, request.nonce, since_unix_s))
         return chunk_pb2.VerifyChunksResponse(proofs=proofs)
-
-    async def _proof(self, chunk_id: bytes, nonce: bytes, fresh_s: int) -> chunk_pb2.ChunkProof:
-        here = await self.store.find([chunk_id])
-        if not here:  # What lies in the trash stays there: to ask is not to need.
-            return chunk_pb2.ChunkProof(chunk_id=chunk_id, reason="NOT_FOUND")
-        if fresh_s:
-            since_s = self.ground.clock_unix_s() - fresh_s
-            for held in here:
-                if held.verified_unix_s >= since_s:
-                    return chunk_pb2.ChunkProof(chunk_id=chunk_id, good=True, volume=held.volume)
-        try:
-            done = await self.store.verify(chunk_id, nonce)
-        except McError as error:
-            return chunk_pb2.ChunkProof(chunk_id=chunk_id, reason=error.reason)
-        return chunk_pb2.ChunkProof(
-            chunk_id=chunk_id, good=True, proof=done.proof, volume=done.held.volume
-        )
 
     async def delete_chunks(
         self, request: chunk_pb2.DeleteChunksRequest, call: Call
@@ -152,3 +138,21 @@ def _peer(call: Call) -> str:
 
 def _alive() -> chunk_pb2.PutChunkResponse:
     return chunk_pb2.PutChunkResponse(credit=chunk_pb2.Credit())
+
+
+async def _proof(
+    store: Store | Volumes, chunk_id: bytes, nonce: bytes, since_unix_s: float | None
+) -> chunk_pb2.ChunkProof:
+    here = await store.find([chunk_id])
+    if not here:  # What lies in the trash stays there: to ask is not to need.
+        return chunk_pb2.ChunkProof(chunk_id=chunk_id, reason="NOT_FOUND")
+    for held in here:
+        if since_unix_s is not None and held.verified_unix_s >= since_unix_s:
+            return chunk_pb2.ChunkProof(chunk_id=chunk_id, good=True, volume=held.volume)
+    try:
+        done = await store.verify(chunk_id, nonce)
+    except McError as error:
+        return chunk_pb2.ChunkProof(chunk_id=chunk_id, reason=error.reason)
+    return chunk_pb2.ChunkProof(
+        chunk_id=chunk_id, good=True, proof=done.proof, volume=done.held.volume
+    )
