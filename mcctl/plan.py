@@ -13,6 +13,7 @@ from mcctl.submit_options import (
     REPLICAS,
     Ack,
     Allow,
+    BucketCopy,
     BwLimit,
     DatasetName,
     Exclude,
@@ -44,6 +45,7 @@ def plan(
     near: Near = "",
     allow: Allow = None,
     ack: Ack = 0,
+    bucket_copy: BucketCopy = "",
     include: Include = None,
     exclude: Exclude = None,
     bwlimit: BwLimit = "",
@@ -63,6 +65,7 @@ def plan(
             near=near,
             allow=allow,
             ack=ack,
+            bucket_copy=bucket_copy,
             include=include,
             exclude=exclude,
             bwlimit=bwlimit,
@@ -104,6 +107,7 @@ def fields(found: job_pb2.PlanJobResponse) -> dict[str, Any]:
             "prices_of": found.cost.prices_date or None,
         },
         "wan_bytes": borders(found.cost),
+        "bucket": bucket(found.cost),
         "targets": [
             {
                 "cloud": target.domain.cloud,
@@ -151,8 +155,32 @@ def screen(found: job_pb2.PlanJobResponse) -> list[Block]:
         blocks.append(Table(("CLOUD", "REGION", "ZONE", ">BYTES"), rows))
     if crossing := borders(found.cost):
         blocks.append(border_table(crossing))
+    blocks += bucket_line(found.cost)
     blocks.append(found.survival.sentence or "-")
     return blocks
+
+
+def bucket(cost: job_pb2.Cost) -> dict[str, Any] | None:
+    """The copy in a bucket, and its price."""
+    if not cost.HasField("bucket"):
+        return None
+    found = cost.bucket
+    return {
+        "uri": found.uri,
+        "bytes": found.stored_bytes,
+        "puts": found.puts,
+        "puts_usd": round(found.puts_usd, 4),
+        "gets_a_month": found.gets_a_month,
+        "usd_a_month": round(found.usd_a_month, 4),
+    }
+
+
+def bucket_line(cost: job_pb2.Cost) -> list[Block]:
+    if not cost.HasField("bucket"):
+        return []
+    found = cost.bucket
+    stored = f"{human(found.stored_bytes)} in {found.uri}: ${found.usd_a_month:.2f} a month"
+    return [f"{stored}, {found.puts} puts for ${found.puts_usd:.2f}"]
 
 
 def border_table(crossing: list[dict[str, Any]]) -> Table:

@@ -7,7 +7,7 @@ from mcctl import reach, show
 from mcctl.cli import run_async
 from mcctl.jobs import JobId
 from mcctl.jobs_show import fields, screen
-from mcctl.plan import border_table, borders
+from mcctl.plan import border_table, borders, bucket, bucket_line
 from mcctl.show import Block, Table
 from mcctl.sizes import human
 from multicloud.client import Client
@@ -44,6 +44,7 @@ async def _read(client: Client, job: str, nodes: Standing) -> tuple[dict[str, An
     if head is None:
         raise McError("INTERNAL", f"the receipt of {job} came without its totals")
     value = {**fields(head), "wan_bytes": borders(head.cost), "replicas": replicas}
+    value["bucket"] = bucket(head.cost)
     return value, head
 
 
@@ -59,6 +60,8 @@ def _chunk(found: job_pb2.ReceiptChunk, nodes: Standing) -> dict[str, Any]:
 
 def _copy(copy: common_pb2.Copy, nodes: Standing) -> dict[str, Any]:
     """A node that nobody knows any more has its id for a name."""
+    if "/" in copy.node:
+        return _in_bucket(nodes, copy)
     facts = nodes.get(copy.node, common_pb2.NodeFacts(id=copy.node, name=copy.node))
     return {
         "node": facts.name,
@@ -68,10 +71,23 @@ def _copy(copy: common_pb2.Copy, nodes: Standing) -> dict[str, Any]:
     }
 
 
+def _in_bucket(nodes: Standing, copy: common_pb2.Copy) -> dict[str, Any]:
+    """Whoever serves it by now."""
+    volumes = (volume for facts in nodes.values() for volume in facts.volumes)
+    found = next((one.bucket for one in volumes if one.uuid == copy.volume), None)
+    return {
+        "node": found.uri if found else f"volume {copy.volume}",
+        "cloud": found.cloud if found else "",
+        "region": found.region if found else "",
+        "zone": "",
+    }
+
+
 def _screen(value: dict[str, Any], head: job_pb2.Job) -> list[Block]:
     blocks = screen(head)
     if value["wan_bytes"]:
         blocks.append(border_table(value["wan_bytes"]))
+    blocks += bucket_line(head.cost)
     chunks: Counter[tuple[str, ...]] = Counter()
     sizes: Counter[tuple[str, ...]] = Counter()
     for replica in value["replicas"]:

@@ -25,6 +25,7 @@ from mcctl.submit_options import (
     Ack,
     Allow,
     Anew,
+    BucketCopy,
     BwLimit,
     DatasetName,
     Exclude,
@@ -50,6 +51,9 @@ from multicloud.v1.job_pb2_grpc import JobServiceStub
 
 TRIES = 3  # The same request is the same job, so it may be sent to another node again.
 DECIDE_S_MAX = 30.0
+Resume = Annotated[
+    str, typer.Option("--resume", metavar="JOB", help="Serve its files again; nothing else.")
+]
 
 
 def submit(
@@ -61,6 +65,7 @@ def submit(
     near: Near = "",
     allow: Allow = None,
     ack: Ack = 0,
+    bucket_copy: BucketCopy = "",
     include: Include = None,
     exclude: Exclude = None,
     bwlimit: BwLimit = "",
@@ -71,9 +76,7 @@ def submit(
     wait: Annotated[
         bool, typer.Option("--wait", help="Stay to the end, also without a terminal.")
     ] = False,
-    resume: Annotated[
-        str, typer.Option("--resume", metavar="JOB", help="Serve its files again; nothing else.")
-    ] = "",
+    resume: Resume = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only the plan.")] = False,
 ) -> int:
     """Make a dataset version of a source: through a pipeline, into copies as the policy asks.
@@ -98,6 +101,7 @@ def submit(
         near=near,
         allow=allow,
         ack=ack,
+        bucket_copy=bucket_copy,
         include=include,
         exclude=exclude,
         bwlimit=bwlimit,

@@ -52,6 +52,14 @@ Allow = Annotated[
 Ack = Annotated[
     int, typer.Option("--ack", min=0, help="Copies that make a chunk acked; 0: as usual.")
 ]
+BucketCopy = Annotated[
+    str,
+    typer.Option(
+        "--bucket-copy",
+        metavar="BUCKET",
+        help="One copy more in a bucket that a node serves: any, or s3://name/prefix.",
+    ),
+]
 Include = Annotated[
     list[str] | None,
     typer.Option("--include", metavar="GLOB", help="Only such paths; repeatable."),
@@ -132,6 +140,7 @@ def spec(
     near: str,
     allow: list[str] | None,
     ack: int,
+    bucket_copy: str,
     include: list[str] | None,
     exclude: list[str] | None,
     bwlimit: str,
@@ -153,6 +162,7 @@ def spec(
             spread=[spread_rule(text, replicas) for text in spread or ()],
             near_region=near,
             allow_regions=allow or (),
+            bucket_copy_uri=bucket_copy,
         ),
         bandwidth_bytes_per_s_max=size_bytes(bwlimit) if bwlimit else 0,
         usd_max=max_usd,

@@ -145,6 +145,7 @@ class Policy(_message.Message):
     ack_copies: _builtins.int
     near_region: _builtins.str
     bucket_copy_uri: _builtins.str
+    """One copy more, in that bucket ("s3://name/prefix") or in "any"."""
     @_builtins.property
     def spread(self) -> _containers.RepeatedCompositeFieldContainer[Global___SpreadRule]: ...
     @_builtins.property
@@ -361,6 +362,7 @@ class Cost(_message.Message):
     EDGES_FIELD_NUMBER: _builtins.int
     PLANNED_EDGES_FIELD_NUMBER: _builtins.int
     PLANNED_SECONDS_FIELD_NUMBER: _builtins.int
+    BUCKET_FIELD_NUMBER: _builtins.int
     planned_usd: _builtins.float
     spent_usd: _builtins.float
     prices_date: _builtins.str
@@ -368,9 +370,15 @@ class Cost(_message.Message):
     planned_seconds: _builtins.float
     """0: nobody could tell."""
     @_builtins.property
-    def edges(self) -> _containers.RepeatedCompositeFieldContainer[Global___EdgeBytes]: ...
+    def edges(self) -> _containers.RepeatedCompositeFieldContainer[Global___EdgeBytes]:
+        """Those into a bucket too."""
+
     @_builtins.property
     def planned_edges(self) -> _containers.RepeatedCompositeFieldContainer[Global___EdgeBytes]: ...
+    @_builtins.property
+    def bucket(self) -> Global___BucketCost:
+        """Of the copy in a bucket, by list prices."""
+
     def __init__(
         self,
         *,
@@ -380,14 +388,54 @@ class Cost(_message.Message):
         edges: _abc.Iterable[Global___EdgeBytes] | None = ...,
         planned_edges: _abc.Iterable[Global___EdgeBytes] | None = ...,
         planned_seconds: _builtins.float = ...,
+        bucket: Global___BucketCost | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["bucket", b"bucket"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["edges", b"edges", "planned_edges", b"planned_edges", "planned_seconds", b"planned_seconds", "planned_usd", b"planned_usd", "prices_date", b"prices_date", "spent_usd", b"spent_usd"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bucket", b"bucket", "edges", b"edges", "planned_edges", b"planned_edges", "planned_seconds", b"planned_seconds", "planned_usd", b"planned_usd", "prices_date", b"prices_date", "spent_usd", b"spent_usd"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Cost: _TypeAlias = Cost  # noqa: Y015
+
+@_typing.final
+class BucketCost(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    URI_FIELD_NUMBER: _builtins.int
+    CLOUD_FIELD_NUMBER: _builtins.int
+    STORED_BYTES_FIELD_NUMBER: _builtins.int
+    PUTS_FIELD_NUMBER: _builtins.int
+    PUTS_USD_FIELD_NUMBER: _builtins.int
+    GETS_A_MONTH_FIELD_NUMBER: _builtins.int
+    USD_A_MONTH_FIELD_NUMBER: _builtins.int
+    uri: _builtins.str
+    cloud: _builtins.str
+    stored_bytes: _builtins.int
+    puts: _builtins.int
+    puts_usd: _builtins.float
+    gets_a_month: _builtins.int
+    """To check every byte within a week."""
+    usd_a_month: _builtins.float
+    """Room, and those gets."""
+    def __init__(
+        self,
+        *,
+        uri: _builtins.str = ...,
+        cloud: _builtins.str = ...,
+        stored_bytes: _builtins.int = ...,
+        puts: _builtins.int = ...,
+        puts_usd: _builtins.float = ...,
+        gets_a_month: _builtins.int = ...,
+        usd_a_month: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cloud", b"cloud", "gets_a_month", b"gets_a_month", "puts", b"puts", "puts_usd", b"puts_usd", "stored_bytes", b"stored_bytes", "uri", b"uri", "usd_a_month", b"usd_a_month"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BucketCost: _TypeAlias = BucketCost  # noqa: Y015
 
 @_typing.final
 class EdgeBytes(_message.Message):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from hashlib import blake2b
 
+from coordinator.places import is_bucket, node_of, place
 from coordinator.policy import Policy, Site, unmet
 from coordinator.types import NodeId
 from nodeagent.core.upkeep_surplus import by_rank
@@ -74,6 +75,7 @@ class Lacking:
 @dataclass(slots=True)
 class Tally:
     own: NodeId
+    buckets: frozenset[str] = frozenset()  # Of the own volumes those in buckets.
     _known: dict[bytes, tuple[Group, int]] = field(default_factory=dict)
     _groups: dict[tuple[Policy, tuple[Holder, ...]], Group] = field(default_factory=dict)
     _since_s: dict[Group, float] = field(default_factory=dict)
@@ -121,8 +123,11 @@ class Tally:
         """What lies on the own volumes."""
         group, known_bytes = self._known.get(chunk_id, (None, 0))
         known = group.holders if group else ()
-        mine = {(self.own, volume) for volume in volumes}
-        found = mine | {holder for holder in known if holder[0] != self.own}
+        mine = {
+            (place(self.own, volume) if volume in self.buckets else self.own, volume)
+            for volume in volumes
+        }
+        found = mine | {holder for holder in known if node_of(holder[0]) != self.own}
         old = group.policy if group else None
         if (found, policy, file_bytes) != (set(known), old, known_bytes):
             self.put(chunk_id, file_bytes, policy, found)
@@ -147,7 +152,7 @@ class Tally:
             if unmet(group.policy, [one.site for one in stay], {}):
                 leaving_chunks += group.chunks
                 leaving_bytes += group.file_bytes
-            if not here or _first(here).site.node != self.own:
+            if not here or node_of(_first(here).site.node) != self.own:
                 self._since_s.pop(group, None)
                 continue
             copies = len(here)
@@ -174,7 +179,7 @@ class Tally:
         due: dict[Group, tuple[tuple[Site, ...], int]] = {}
         for group in self._groups.values():
             here = _here(group, standings)
-            if not here or _first(here).site.node != self.own:
+            if not here or node_of(_first(here).site.node) != self.own:
                 continue
             stay = tuple(one.site for one in here if not one.draining)
             if unmet(group.policy, stay, {}) and not _waits(group, standings, len(here)):
@@ -197,7 +202,7 @@ class Tally:
             stay = [one for one in _here(group, standings) if not one.draining]
             if unmet(group.policy, [one.site for one in stay], {}):
                 kinds[group] = True
-            elif len(stay) > group.policy.replicas:
+            elif sum(not one.site.bucket for one in stay) > group.policy.replicas:
                 kinds[group] = False
         if kinds:
             yield from (
@@ -209,7 +214,8 @@ class Tally:
 
 def basis_of(here: Iterable[NodeId]) -> int:
     """The members that are here, as one number: counts of the same basis may be added up."""
-    digest = blake2b("\0".join(sorted(here)).encode(), digest_size=8).digest()
+    nodes = sorted(node for node in here if not is_bucket(node))
+    digest = blake2b("\0".join(nodes).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") or 1
 
 

@@ -23,6 +23,7 @@ from nodeagent.jobs.plane_world import JobWorld
 from nodeagent.jobs.planning import CHUNK_BYTES_DEFAULT
 from nodeagent.rpc.policies import policy_of, refused
 from nodeagent.store.keyring_council import CouncilKeyring
+from nodeagent.wire.bucket_places import with_buckets
 
 DATASETS = "dataset/"
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
@@ -61,7 +62,7 @@ class Making:
         if spec.pipeline_toml:
             await self.check_pipeline(spec.pipeline_toml)
         try:
-            demand_possible(policy, self.world.view())
+            demand_possible(policy, with_buckets(self.world.view()))
         except PolicyImpossible as impossible:
             raise refused(policy, impossible) from impossible
 

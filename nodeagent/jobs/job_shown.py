@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from coordinator.survival import policy_survival
 from multicloud.v1 import job_pb2, records_pb2
+from nodeagent.jobs import bucket_cost
 from nodeagent.jobs.plane_world import JobWorld
 from nodeagent.jobs.steward_figures import counts_of
 from nodeagent.jobs.steward_run import StewardRun
@@ -22,6 +23,7 @@ def told(header: records_pb2.JobHeader, world: JobWorld, why: str = "") -> job_p
     cost = job_pb2.Cost()
     cost.CopyFrom(header.outcome.cost)
     cost.planned_usd, cost.prices_date = header.planned.planned_usd, header.planned.prices_date
+    bucket_cost.told(header.planned, header.outcome.counts, cost)
     state = job_pb2.JOB_STATE_PAUSED if header.paused else job_pb2.JOB_STATE_RUNNING
     return job_pb2.Job(
         id=header.id,
@@ -57,6 +59,7 @@ def running(run: StewardRun, world: JobWorld) -> job_pb2.Job:
     job.counts.CopyFrom(counts_of(figures.totals))
     job.cost.CopyFrom(figures.cost(job.cost.planned_usd, job.cost.prices_date))
     job.counts.bytes_in = figures.bytes_in
+    bucket_cost.told(run.header.planned, job.counts, job.cost)
     job.stages.extend(figures.stages(_waiting(run)))
     job.links.extend(shown(run.seen.links()))
     if (limit := limited(run.seen.limit())) is not None:

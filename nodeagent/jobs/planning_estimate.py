@@ -17,6 +17,7 @@ from coordinator.survival import policy_survival
 from coordinator.types import Domain
 from multicloud.errors import McError, Retry
 from multicloud.v1 import common_pb2, job_pb2
+from nodeagent.jobs import bucket_cost
 from nodeagent.jobs.contract import Reach, Sources
 from nodeagent.jobs.facts import tasks_of
 from nodeagent.jobs.plane_world import JobWorld
@@ -68,13 +69,20 @@ class Estimating:
         reach = self.sources.reach(spec.source)
         leaving = self._leaving(reach.place, readers) if reach.place else ()
         edges, cost = self._cost(elections, listed.bytes, leaving)
+        bucket = bucket_cost.planned(elections, listed.tasks, listed.bytes)
+        puts_usd = bucket.puts_usd if bucket else 0.0
         per_s = spec.bandwidth_bytes_per_s_max
         return job_pb2.PlanJobResponse(
             objects=listed.objects,
             bytes=listed.bytes,
             chunks=listed.tasks,
             seconds=listed.bytes / per_s if per_s else 0.0,
-            cost=job_pb2.Cost(planned_usd=cost, prices_date=self.prices_date, edges=edges),
+            cost=job_pb2.Cost(
+                planned_usd=cost + puts_usd,
+                prices_date=self.prices_date,
+                edges=edges,
+                bucket=bucket,
+            ),
             survival=survival_message(policy_survival(policy)),
             readers=[self.world.name_of(node) for node in readers],
             targets=_targets(elections, listed.bytes),
@@ -149,7 +157,7 @@ class Estimating:
             sums[from_cloud, to_cloud][1] += size_bytes / len(leaving) * usd_per_byte
         share = size_bytes / max(1, len(elections))
         for election in elections:
-            for edge in election.tree:
+            for edge in (*election.tree, *election.fed):
                 giver = self.world.domain_of(edge.source) or election.ask.source
                 taker = self.world.domain_of(edge.target) or Domain("", "")
                 sums[giver.cloud, taker.cloud][0] += share

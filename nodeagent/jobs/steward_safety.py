@@ -71,7 +71,7 @@ class DeliveredSafety:
         """What crossed borders, by the tree that was elected."""
         new = {copy.node for copy in delivered.reached.copies if not copy.already}
         election: Election = delivered.election
-        for edge in election.tree:
+        for edge in (*election.tree, *election.fed):
             giver = self.world.domain_of(edge.source) or election.ask.source
             taker = self.world.domain_of(edge.target)
             if edge.target in new and taker is not None and giver.cloud != taker.cloud:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from coordinator.places import node_of, volume_of
 from coordinator.types import NodeId
 from multicloud.errors import McError
 from nodeagent.core.upkeep_tally import Counted, Presence, Standings, Tally, basis_of
@@ -68,7 +69,8 @@ class Census:
         return all(
             node in self._asked
             for node, one in standings.items()
-            if node != self.tally.own and one.presence in (Presence.DOUBTED, Presence.AWAITED)
+            if node_of(node) != self.tally.own
+            and one.presence in (Presence.DOUBTED, Presence.AWAITED)
         )
 
     async def look(self) -> None:
@@ -95,7 +97,7 @@ class Census:
         uneven = self._uneven(standings, now_s)
         asked: list[asyncio.Task[bool]] = []
         async with asyncio.TaskGroup() as group:
-            for site in self.members.others():
+            for site in (*self.members.others(), *self.members.buckets()):
                 standing = standings.get(site.node)
                 if standing is None or standing.presence is not Presence.HERE:
                     continue
@@ -123,6 +125,8 @@ class Census:
             self.tally.drop(chunk_id)
             self.dropped += chunk_id in live.chunks
         fresh = {chunk_id for chunk_id in here if chunk_id not in self.tally}
+        served = (node for node in self.members.standings() if node_of(node) == self.tally.own)
+        self.tally.buckets = frozenset(map(volume_of, served)) - {""}
         for count, (chunk_id, copies) in enumerate(here.items(), start=1):
             mine = {held.volume for held in copies}
             self.tally.here(chunk_id, copies[0].file_bytes, live.chunks[chunk_id], mine)

@@ -2,10 +2,11 @@
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from coordinator.distance import Measured
+from coordinator.places import is_bucket, node_of, volume_of
 from coordinator.policy import Site
 from coordinator.types import Domain, Knowing, Member, NodeId, View
 from multicloud.errors import McError
@@ -13,6 +14,8 @@ from multicloud.v1 import chunk_pb2, common_pb2
 from nodeagent.core.upkeep_proofs import Proof
 from nodeagent.core.upkeep_tally import Presence, Standing, Standings
 from nodeagent.rpc.roster import Roster
+from nodeagent.store.volumes import DISK
+from nodeagent.wire.bucket_places import buckets_of
 from nodeagent.wire.client import ChunkClient
 
 FAR_MS = 1e9  # Of whom no round trip is known: last.
@@ -26,14 +29,18 @@ class WireFellows:
     async def prove(
         self, node: NodeId, chunk_ids: Sequence[bytes], nonce: bytes, fresh_s: float = 0.0
     ) -> Sequence[Proof]:
-        told = await self.client.verify(node, chunk_ids, nonce, fresh_s=int(fresh_s))
+        asked, volume = node_of(node), volume_of(node) or DISK
+        told = await self.client.verify(
+            asked, chunk_ids, nonce, fresh_s=int(fresh_s), volume=volume
+        )
         by_id = {one.chunk_id: one for one in told}
         return [_proof(node, by_id.get(chunk_id)) for chunk_id in chunk_ids]
 
     async def promise(
         self, node: NodeId, chunk_ids: Sequence[bytes], keep_s: float
     ) -> Collection[bytes]:
-        copies = await self.client.have(node, chunk_ids, keep_s=int(keep_s))
+        asked, volume = node_of(node), volume_of(node) or DISK
+        copies = await self.client.have(asked, chunk_ids, keep_s=int(keep_s), volume=volume)
         return {copy.chunk_id for copy in copies}
 
     async def push_here(self, node: NodeId, chunk_id: bytes, job: str) -> None:
@@ -87,6 +94,16 @@ class ClusterMembers:
 
         return sorted(found, key=lambda site: (far_ms(site), site.node))
 
+    def buckets(self) -> Sequence[Site]:
+        """Those that others serve; who cannot be asked serves none."""
+        return [
+            Site(bucket.facts.domain, bucket.id, bucket.facts.bucket)
+            for node, member in self.facts.view().members.items()
+            if node != self.roster.own.id and member.knowing in _ASKED
+            for bucket in buckets_of(member)
+            if bucket.facts is not None
+        ]
+
     def away(self) -> Sequence[NodeId]:
         """Those also of whom nothing but their name is known yet."""
         return sorted(
@@ -97,7 +114,15 @@ class ClusterMembers:
         )
 
     def standings(self) -> Standings:
-        return {node: self._standing(m) for node, m in self.facts.view().members.items()}
+        """Buckets stand beside the members; they stay when the node that serves one is emptied."""
+        found: dict[NodeId, Standing] = {}
+        for node, member in self.facts.view().members.items():
+            found[node] = standing = self._standing(member)
+            for one in buckets_of(member):
+                assert one.facts is not None
+                site = Site(one.facts.domain, one.id, one.facts.bucket)
+                found[one.id] = replace(standing, site=site, draining=False)
+        return found
 
     def frozen(self) -> bool:
         return self.facts.view().frozen
@@ -142,6 +167,8 @@ class ClusterMembers:
         if node == self.roster.own.id:
             return self.roster.own.name
         peer = self.roster.peers.get(node)
+        if is_bucket(node):
+            return f"a bucket of {self.name(node_of(node))}"
         return peer.name if peer else node
 
     def is_draining(self, node: NodeId) -> bool:

@@ -82,7 +82,7 @@ class Leaving:
             ids = sorted(tally.ids())
             for first in range(0, len(ids), BATCH):
                 some = ids[first : first + BATCH]
-                for site in self.members.others():
+                for site in (*self.members.others(), *self.members.buckets()):
                     if not self.members.is_draining(site.node):
                         asked = [one for one in some if _holds(tally.holders(one), site.node)]
                         await self.census.ask(site.node, asked, fresh_s=DAY_S)

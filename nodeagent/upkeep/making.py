@@ -7,6 +7,8 @@ from pathlib import Path
 from random import Random
 from typing import Protocol
 
+import structlog
+
 from coordinator.distance import Measured
 from coordinator.types import NodeId, View
 from multicloud.v1 import common_pb2
@@ -28,6 +30,7 @@ from nodeagent.upkeep.upkeep import Neighbours, Upkeep
 from nodeagent.wire.deliver import Deliverer
 from nodeagent.wire.plane import DataPlane
 
+_log = structlog.stdlib.get_logger(__name__)
 LIVE = "live-chunks"  # In the state folder; see `live_file`.
 KEYRING = "keyring"
 
@@ -67,7 +70,7 @@ class NodeUpkeep:
             Neighbours(
                 chunks=data.store,
                 read=self._read,
-                on_damage=data.store.on_damage,
+                on_damage=data.store.disks.on_damage,
                 stamp=self._stamp,
                 fellows=self._fellows,
                 members=self.members,
@@ -80,11 +83,21 @@ class NodeUpkeep:
                 telling=self._linking,
                 happenings=body.events,
                 damaged=damaged,
+                disks=data.store.disks,
             ),
             folder / "upkeep",
             Random(),
         )
+        self._happenings = body.events
+        for bucket in data.store.buckets:
+            bucket.on_damage(self._in_a_bucket)
         self._telling = TellingCopies(self.upkeep, lambda: len(views.view().members), body.say)
+
+    def _in_a_bucket(self, held: Held, why: str) -> None:
+        """The shortage pass finds that it is missing; here it is only told."""
+        chunk = held.chunk_id.hex()
+        self._happenings.add("chunk.damaged", chunk=chunk, volume=held.volume, why=why)
+        _log.error("chunk_damaged", chunk=chunk, volume=held.volume, why=why)
 
     async def _read(self, held: Held) -> None:
         """Two volumes may have one chunk, and each copy is to be read."""

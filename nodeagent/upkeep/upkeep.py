@@ -62,6 +62,9 @@ class Neighbours:
     telling: Telling
     happenings: Happenings
     damaged: Callable[[int, int], None]  # Damaged and lost chunks, when that changes.
+    disks: Chunks | None = (
+        None  # Without buckets, whose copies are no surplus; None: there is none.
+    )
 
 
 class Upkeep:
@@ -71,10 +74,11 @@ class Upkeep:
         of = all_.chunks, all_.settings, all_.telling, all_.happenings
         chunks, settings, telling, happenings = of
         self.chunks, self.settings = chunks, settings
+        disks = all_.disks or chunks
         self.damages = Damages(folder / "damages.json")
         self.scrub = Scrub(chunks, all_.read, settings, all_.busy, telling)
         self.repair = Repair(
-            chunks=chunks,
+            chunks=disks,
             damages=self.damages,
             fellows=all_.fellows,
             members=all_.members,
@@ -91,7 +95,7 @@ class Upkeep:
         )
         rate = Rate(lambda: settings().scrub_bytes_per_s_max)  # Reading to be sure is a scrub.
         self.surplus = Surplus(
-            chunks, all_.roots, all_.fellows, all_.members, settings, telling, happenings, rate
+            disks, all_.roots, all_.fellows, all_.members, settings, telling, happenings, rate
         )
         sent = Rate(lambda: settings().repair_bytes_per_s_max)
         self.census = Census(chunks, all_.roots, all_.fellows, all_.members, settings, all_.stamp)

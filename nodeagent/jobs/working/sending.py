@@ -13,6 +13,7 @@ import structlog
 from coordinator.electorate import Ask
 from coordinator.placement import Election
 from coordinator.policy import Policy
+from coordinator.tree import Edge
 from coordinator.types import Domain, NodeId, View
 from multicloud.errors import REASONS, McError, Retry
 from nodeagent.core.breaker import Breakers, State
@@ -168,7 +169,7 @@ class Sender:
         """
         known = self.brain.view().members
         domains = {n: m.facts.domain for n, m in known.items() if m.facts is not None}
-        parents = {edge.target: edge.source or self.own for edge in done.election.tree}
+        parents = {edge.target: edge.source or self.own for edge in _edges(done.election)}
         have = [self.own, *(copy.node for copy in before)]
         sums: dict[tuple[str, str], int] = {}
         for copy in self._new(done, before):
@@ -188,6 +189,10 @@ class Sender:
     def _new(self, done: Delivered, before: Collection[Copy]) -> Iterable[Copy]:
         had = {copy.node for copy in before} | {self.own}
         return [c for c in done.reached.copies if c.node not in had and not c.already]
+
+
+def _edges(election: Election) -> Iterable[Edge]:
+    return *election.tree, *election.fed
 
 
 def _nodes(done: Delivered) -> Iterable[NodeId]:

@@ -61,7 +61,8 @@ class LateStore(Around):
         try:
             ready = await self._opening()
         except McError as error:
-            self.inner = FailedStore(self.volume, error.message)
+            why = f"{error.message}; {error.next}" if error.next else error.message
+            self.inner = FailedStore(self.volume, why)
             _log.warning(
                 "bucket_not_opened",
                 bucket=self.where.uri,

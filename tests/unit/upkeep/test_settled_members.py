@@ -15,7 +15,7 @@ GOOD, BAD = common_pb2.VOLUME_STATE_FULL, common_pb2.VOLUME_STATE_FAILED
 
 
 def members(knowing: Knowing, told: tuple[str, float] | None, now_s: float) -> ClusterMembers:
-    facts = SimpleNamespace(domain=Domain("aws", "one"), draining=True, generation=7)
+    facts = SimpleNamespace(domain=Domain("aws", "one"), draining=True, generation=7, more=b"")
     other: Any = SimpleNamespace(id="b", knowing=knowing, facts=facts)
     view: Any = SimpleNamespace(members={"b": other}, frozen=False)
     views: Any = SimpleNamespace(view=lambda: view)

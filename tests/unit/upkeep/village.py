@@ -148,6 +148,9 @@ class Node:
     def others(self) -> Sequence[Site]:
         return [node.own for node in self.village.nodes.values() if node is not self and node.up]
 
+    def buckets(self) -> Sequence[Site]:
+        return []
+
     def away(self) -> Sequence[NodeId]:
         return [node.id for node in self.village.nodes.values() if not node.up]
 
