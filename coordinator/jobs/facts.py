@@ -5,10 +5,12 @@ Plans (pages) carry the epoch of the steward that made them; results are taken f
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 
 from coordinator.types import NodeId
 
 ChunkId = bytes
+MADE_CHARS = 12  # Of the digest of what a result has made.
 TaskId = str  # "<page>.<place in it>.<digest of it>": another listing makes other tasks.
 
 
@@ -97,7 +99,9 @@ class Result:
 
     @property
     def id(self) -> str:
-        return f"result/{self.task}/{self.worker}/{self.attempt}"
+        """It names what was made: a steward that begins anew counts attempts from one again."""
+        made = sha256(b"".join(chunk.id for chunk in self.chunks)).hexdigest()[:MADE_CHARS]
+        return f"result/{self.task}/{self.worker}/{self.attempt}/{made}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -214,7 +214,7 @@ def _about(fact: Result | Safe | Poisoned) -> TaskId:
 
 
 def task_of(result: str) -> TaskId:
-    """`result/<task>/<worker>/<attempt>`"""
+    """`result/<task>/<worker>/<attempt>/<what it made>`"""
     return result.split("/")[1]
 
 

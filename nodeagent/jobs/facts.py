@@ -62,6 +62,11 @@ def folded(fact: task_pb2.Fact, cut: Cut) -> Fact:
     raise McError("UNSUPPORTED", f"the fact {fact.id!r} is of a kind that this node does not know")
 
 
+def id_of(fact: task_pb2.Fact) -> str:
+    """As the ledger knows it, whichever release has written it."""
+    return _result(fact.result).id if fact.HasField("result") else fact.id
+
+
 def page_of(fact: task_pb2.Fact, tasks: Iterable[task_pb2.Task]) -> Page:
     """With the tasks that it was cut into."""
     page = fact.page

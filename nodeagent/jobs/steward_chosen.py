@@ -8,7 +8,7 @@ from coordinator.jobs.facts import TaskId
 from coordinator.jobs.ledger import Task
 from multicloud.errors import McError
 from multicloud.v1 import task_pb2
-from nodeagent.jobs.facts import Cut, tasks_of
+from nodeagent.jobs.facts import Cut, id_of, tasks_of
 from nodeagent.jobs.keepers import Keepers
 
 GIVEN_UP = "given up"
@@ -24,8 +24,9 @@ async def chosen(
         if not wanted:
             return
         async for fact in keepers.facts_of(node):
-            if fact.id in wanted:
-                wanted.discard(fact.id)
+            name = id_of(fact)
+            if name in wanted:
+                wanted.discard(name)
                 yield fact.result
             elif fact.HasField("page") and node == keepers.own:  # It has all that counts.
                 for short in without_a_result(fact.page, cut, tasks):

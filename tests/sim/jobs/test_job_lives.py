@@ -5,7 +5,7 @@ from random import Random
 import pytest
 
 from coordinator.jobs.facts import Chunk, Copy, Page, Result, Safe, Shape
-from coordinator.jobs.ledger import Ledger, disagreements
+from coordinator.jobs.ledger import Ledger, disagreements, task_of
 from tests.sim.jobs.life import JobLife
 from tests.sim.jobs.planted import PLANTED
 
@@ -33,13 +33,14 @@ def test_a_planted_bug_of_jobs_is_found(bug: str) -> None:
 
 def test_the_order_of_facts_changes_nothing() -> None:
     chunk = Chunk(b"c", 9, (Copy("a", "v"), Copy("b", "v")))
+    cut = Result("0.0.aa", "w2", 1, (chunk,), 1, {"b.txt": "changed"})
     facts = [
         Page(0, "x", False, (Shape("0.0.aa", 10, 2), Shape("0.1.aa", 5, 0)), 2, 15, 1),
         Page(1, "", True, (Shape("1.0.aa", 7, 1),), 1, 7, 1),
         Page(1, "", True, (Shape("1.0.bb", 8, 1),), 1, 8, 2),
         Result("0.0.aa", "w1", 1, (chunk,), 2),
-        Result("0.0.aa", "w2", 1, (chunk,), 1, {"b.txt": "changed"}),
-        Safe("result/0.0.aa/w2/1", (chunk,)),
+        cut,
+        Safe(cut.id, (chunk,)),
         Result("1.0.aa", "w1", 1, (chunk,), 1),
         Result("1.0.bb", "w1", 1, (chunk,), 1),
     ]
@@ -48,6 +49,14 @@ def test_the_order_of_facts_changes_nothing() -> None:
         shuffled = Random(seed).sample(facts * 2, len(facts) * 2)
         assert Ledger(shuffled).totals() == first
     assert (first.objects_ingested, first.objects_skipped, first.tasks) == (2, 1, 3)
+
+
+def test_two_results_have_two_names_though_a_new_steward_counts_attempts_anew() -> None:
+    """Chunks are salted: the same worker makes another chunk of the same task."""
+    first = Result("0.0.aa", "w", 1, (Chunk(b"one", 9, ()),), 1)
+    again = Result("0.0.aa", "w", 1, (Chunk(b"two", 9, ()),), 1)
+    assert first.id != again.id
+    assert task_of(first.id) == "0.0.aa"
 
 
 def test_sums_that_do_not_agree_are_named() -> None:
