@@ -47,8 +47,8 @@ $(AZURITE)/node_modules/.ready: $(AZURITE)/package-lock.json
 bench: setup ## Figures into docs/benchmarks.md; BENCH=start for one part, BASELINE=1 to compare with later.
 	@$(BIN)/python -m tests.bench $(BENCH) $(if $(BASELINE),--baseline)
 
-sim: setup ## One simulated life of a cluster (SEED=7), many (SEEDS=1000), or their report (sim-report).
-	@$(BIN)/python -m tests.sim life $(if $(SEEDS),--seeds $(SEEDS),--seed $(or $(SEED),0))
+sim: setup ## One simulated life of a cluster (SEED=7) or many (SEEDS=1000); LIFE=life: of brains alone.
+	@$(BIN)/python -m tests.sim $(or $(LIFE),whole) $(if $(SEEDS),--seeds $(SEEDS),--seed $(or $(SEED),0))
 
 sim-report: setup ## Detection, false deaths, healing and traffic into docs/benchmarks.md; takes an hour.
 	@$(BIN)/python -m tests.sim report --full --write

@@ -8,7 +8,7 @@ from coordinator.types import NodeId, View
 from nodeagent.body import Body
 from nodeagent.config.model import Config
 from nodeagent.council.founding import Founding
-from nodeagent.council.part import CouncilPart, Identity
+from nodeagent.council.part import CouncilPart, Identity, kept_by
 from nodeagent.council.proposing import Watcher
 from nodeagent.council.removing import Removals
 from nodeagent.council.restoring import BackupAdmin
@@ -37,13 +37,11 @@ class NodeCouncil:
             roster, peers, view, address_of, body.name_of, greet_all, self._say_volume
         )
         folder, node = body.folder, config().node
+        founding = Founding(node.founder, issued_unix_s, lambda: _expects_others(config()))
+        identity = Identity(own.id, folder.path, founding, folder.generation == 1)
         self.part = CouncilPart(
-            Identity(
-                own.id,
-                folder.path,
-                Founding(node.founder, issued_unix_s, lambda: _expects_others(config())),
-                folder.generation == 1,
-            ),
+            identity,
+            kept_by(identity),
             world,
             lambda: config().council,
             watcher,

@@ -55,30 +55,39 @@ class Identity:
     first_start: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What the council's part of a node has on disk."""
+
+    member: Member
+    copy: Copy
+
+
+def kept_by(identity: Identity) -> Kept:
+    folder = identity.folder / FOLDER
+    first = identity.first_start
+    member = Member.open(folder, identity.node, first_start=first, new_volume=_uuid)
+    return Kept(member, Copy.open(folder, _uuid))
+
+
 class CouncilPart:
     def __init__(
         self,
         identity: Identity,
+        kept: Kept,
         world: World,
         settings: Callable[[], Settings],
         watcher: Watcher,
         on_change: Callable[[str], None],
         rng: Random,
     ) -> None:
-        folder = identity.folder / FOLDER
         self.world, self._on_change = world, on_change
-        self.member = Member.open(
-            folder,
-            identity.node,
-            first_start=identity.first_start,
-            new_volume=_uuid,
-        )
-        self.copy = Copy.open(folder, _uuid)
+        self.member, self.copy = kept.member, kept.copy
         self._calls = Calls(world.channel_to, world.explain_call)
         self._group: asyncio.TaskGroup | None = None
         self.seats = Seats(world.view, self.volume_of, lambda: settings().replace_after_s)
         self.proposer = Proposer(
-            name=f"{identity.node}/{_uuid()}",
+            name=f"{identity.node}/{rng.getrandbits(128):032x}",
             members=self,
             known=self.copy,
             spawn=self._spawn,

@@ -46,6 +46,7 @@ class Neighbours:
     store: Volumes | None = None
     ended: Callable[[records_pb2.JobHeader, Ended], None] = lambda header, run: None
     sources_part: SourcesPart | None = None  # This node's own, for laptops and other nodes.
+    keeping: Keeping | None = None  # None: on this node's disk, in the folder of its state.
 
 
 @dataclass(slots=True)
@@ -69,7 +70,7 @@ class JobPlane:
     _succession: Succession = field(init=False)
 
     def __post_init__(self) -> None:
-        self.keeping = Keeping(self.folder / FOLDER)
+        self.keeping = self.near.keeping or Keeping(self.folder / FOLDER)
         self.headers = Headers(self.near.council)
         near = self.near
         self.ending = Ending(self.world, self.headers, near.council, near.manifests, near.ended)

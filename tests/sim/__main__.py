@@ -1,6 +1,8 @@
 """python -m tests.sim: lives by seed, or the report.
 
-python -m tests.sim life --seed 7          one life, repeated exactly, and its trace
+python -m tests.sim whole --seed 7         one life of whole nodes, repeated exactly, and its trace
+python -m tests.sim whole --seeds 1000     many, and what was wrong in which; --from 1000 goes on
+python -m tests.sim life --seed 7          one life of brains, and what they told
 python -m tests.sim life --seeds 1000      many, and which of them do not end in agreement
 python -m tests.sim report [--full] [--write]
 """
@@ -11,6 +13,7 @@ import sys
 from tests.bench import tables
 from tests.sim import checks, report
 from tests.sim.one_life import one_life
+from tests.sim.whole.life import Life
 
 AGREE_S = 60.0
 
@@ -18,9 +21,12 @@ AGREE_S = 60.0
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.sim", description="The simulator.")
     commands = parser.add_subparsers(dest="command", required=True)
-    life = commands.add_parser("life", help="one life by its seed, or many")
-    life.add_argument("--seed", type=int, default=None)
-    life.add_argument("--seeds", type=int, default=None)
+    life = commands.add_parser("life", help="of brains: one life by its seed, or many")
+    whole = commands.add_parser("whole", help="of whole nodes: one life by its seed, or many")
+    for lived in (life, whole):
+        lived.add_argument("--seed", type=int, default=None)
+        lived.add_argument("--seeds", type=int, default=None)
+    whole.add_argument("--from", type=int, default=0, dest="first", metavar="SEED")
     written = commands.add_parser("report", help="the tables of docs/benchmarks.md")
     written.add_argument("parts", nargs="*", choices=[[], *report.PARTS], metavar="PART")
     written.add_argument("--full", action="store_true", help="takes an hour or more")
@@ -29,6 +35,9 @@ def main(arguments: list[str]) -> int:
     asked = parser.parse_args(arguments)
     if asked.command == "report":
         return _report(asked.parts or list(report.PARTS), asked.full, asked.seed, asked.write)
+    if asked.command == "whole":
+        first = asked.first if asked.seeds is not None else asked.seed or 0
+        return _whole(range(first, first + (asked.seeds or 1)))
     if asked.seeds is not None:
         return _many(asked.seeds)
     return _one(asked.seed or 0)
@@ -55,6 +64,20 @@ def _one(seed: int) -> int:
     sys.stdout.write("\n".join([*complaints, f"views agree after {took_s:.1f} s"]) + "\n")
     sys.stdout.write(f"seed {seed}: {world.events} events, trace {world.trace}\n")
     return 1 if complaints else 0
+
+
+def _whole(seeds: range) -> int:
+    bad = 0
+    for seed in seeds:
+        life = Life(seed)
+        complaints = life.live()
+        bad += bool(complaints)
+        for complaint in complaints[:3]:
+            sys.stdout.write(f"seed {seed}: {complaint}\n")
+        if len(seeds) == 1:
+            sys.stdout.write("\n".join([*life.happened, f"trace {life.life_trace()}"]) + "\n")
+    sys.stdout.write(f"{len(seeds) - bad} of {len(seeds)} lives kept every promise\n")
+    return 1 if bad else 0
 
 
 def _many(seeds: int) -> int:
