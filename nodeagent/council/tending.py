@@ -158,7 +158,7 @@ class Tending:
 
     async def _settle(self, now_s: float) -> None:
         accepted = self.member.accepted()
-        for key in self.member.touched:
+        for key in sorted(self.member.touched):
             self._touched_s.setdefault(key, now_s)
         self.member.touched.clear()
         for key, since_s in list(self._touched_s.items()):
