@@ -172,7 +172,8 @@ class Life(World):
         self._heal()
         ended = self.run_until(self.people.all_ended, ENDS_S, every_s=1.0)
         if not ended:
-            return [*self.people.why_not_ended(), *self.evidence.wrong]
+            broken = (line for process in self.every_process for line in process.loop.broken)
+            return [*self.people.why_not_ended(), *self.evidence.wrong, *broken]
         self.people.rest()
         self.run(self.size.after_s)
         return judging.judged(self)

@@ -22,11 +22,9 @@ TRIES = 20  # A task that awaits while it is cancelled is cancelled again.
 class OrderedTask(asyncio.Task[Any]):
     """Sets of tasks are walked in the order of their making, the same in every run."""
 
-    _numbers = count()
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self._number = next(self._numbers)
-        super().__init__(*args, **kwargs)
+    def __init__(self, *args: Any, loop: "Loop", **kwargs: Any) -> None:
+        self._number = next(loop.numbers)
+        super().__init__(*args, loop=loop, **kwargs)
 
     def __hash__(self) -> int:
         return self._number
@@ -41,6 +39,7 @@ class Loop(asyncio.AbstractEventLoop):
         self.dead = False
         self.broken: list[str] = []  # What nobody caught.
         self.steps = 0
+        self.numbers = count()
         self._ready: deque[asyncio.Handle] = deque()
         self._due = False
         self._tasks: list[OrderedTask] = []

@@ -107,8 +107,9 @@ class People:
     async def _makes(self, job: str, spec: job_pb2.JobSpec, process: Any) -> Header:
         council, plane = process.council.council, process.jobs
         making = SimMaking(
-            process.world_of_jobs, council, plane.headers, cast(Any, Keys()), cast(Any, None)
-        )
+            process.world_of_jobs, council, plane.headers, cast(Any, Keys()), cast(Any, None),
+            trace_one_in=lambda: 1,
+        )  # fmt: skip
         digest = request_digest(spec)
         earlier = await plane.headers.earlier(job, digest)
         if earlier is not None:

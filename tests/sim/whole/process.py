@@ -5,6 +5,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from types import SimpleNamespace
@@ -29,6 +30,7 @@ from nodeagent.jobs.plane import JobPlane, Neighbours
 from nodeagent.jobs.plane_world import JobWorld
 from nodeagent.store.contract import Pin
 from nodeagent.upkeep.fellows import ClusterMembers, EveryMember
+from nodeagent.upkeep.telling_copies import TellingCopies
 from nodeagent.upkeep.upkeep import Neighbours as UpkeepNeighbours
 from nodeagent.upkeep.upkeep import Upkeep
 from tests.sim.hosts import Host
@@ -80,6 +82,15 @@ class Around(Protocol):
         """A copy took in a register as decided."""
 
 
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """What one node tells another: as its greeting and its gossip do."""
+
+    volume: str  # Of its seat in the council.
+    digest: Any
+    facts: common_pb2.NodeFacts
+
+
 class Process:
     def __init__(
         self,
@@ -98,6 +109,7 @@ class Process:
         self.loop = Loop(world, host)
         self.started_s = self.loop.time()
         self.volumes: dict[NodeId, str] = {}  # Of whom it heard: the disk of the council.
+        self.roster = SimpleNamespace(own=self._own_facts(), peers={})
         self.lost: dict[NodeId, tuple[str, float]] = {}
         self.told = Told()
         self.greeted_s = -1.0
@@ -128,6 +140,7 @@ class Process:
         self.jobs = JobPlane(self.world_of_jobs, near, folder, cast(Any, datasets))
         rules.jobs(self.jobs)
         self.upkeep = self._upkeep(folder)
+        self.telling = TellingCopies(self.upkeep, lambda: 1, self._say, self.loop.time)
         rules.upkeep(self)
         self.services: Mapping[str, Any] = {
             "CouncilService": self.council.service,
@@ -135,7 +148,13 @@ class Process:
         }
 
     def start(self) -> None:
-        for work in (self.council.run(), self.jobs.run(), self.upkeep.run(), self._greet()):
+        for work in (
+            self.council.run(),
+            self.jobs.run(),
+            self.upkeep.run(),
+            self.telling.run(),
+            self._greet(),
+        ):
             self.loop.spawn(self._kept_going(work))
 
     async def _kept_going(self, work: Awaitable[Any]) -> None:
@@ -172,14 +191,9 @@ class Process:
         )
 
     def _upkeep(self, folder: Path) -> Upkeep:
-        own = common_pb2.NodeFacts(id=self.host.id, name=self.host.name)
-        domain = self.host.domain
-        own.domain.cloud, own.domain.region, own.domain.zone = (
-            domain.cloud, domain.region, domain.zone,
-        )  # fmt: skip
         self.members = ClusterMembers(
             self,
-            cast(Any, SimpleNamespace(own=own, peers={})),
+            cast(Any, self.roster),
             lambda: {},
             self.lost,
             self.world.settings.hold_s,
@@ -191,6 +205,7 @@ class Process:
                 chunks=self.store,
                 read=lambda held: self.store.verify(held.chunk_id),
                 on_damage=self.store.on_damage,
+                stamp=self.store.living,
                 fellows=self,
                 members=self.members,
                 giving=self.delivering,
@@ -211,8 +226,20 @@ class Process:
         for part in (upkeep.scrub, upkeep.repair, upkeep.surplus, upkeep.inspector):
             part.clock_unix_s = self.unix_s  # type: ignore[attr-defined]
         upkeep.evidence.clock_unix_s = self.unix_s
-        upkeep.shortage.clock_s = self.loop.time
+        upkeep.census.clock_s = self.loop.time
         return upkeep
+
+    def _own_facts(self) -> common_pb2.NodeFacts:
+        own, domain = common_pb2.NodeFacts(id=self.host.id, name=self.host.name), self.host.domain
+        own.domain.cloud, own.domain.region, own.domain.zone = (
+            domain.cloud, domain.region, domain.zone,
+        )  # fmt: skip
+        own.volumes.add(uuid=self.disk.store.volume, state=common_pb2.VOLUME_STATE_HEALTHY)
+        return own
+
+    def _say(self, edit: Callable[[common_pb2.NodeFacts], None]) -> None:
+        """It is in every greeting from now on."""
+        edit(self.roster.own)
 
     # --- clocks
 
@@ -264,17 +291,25 @@ class Process:
             await asyncio.sleep(self.rng.uniform(0.5, 1.5) * GREET_S)
 
     async def _greet_one(self, host: Host) -> None:
-        own, volume, digest = self.host.id, self.disk.seat.volume, self.council.digest()
+        said = self._said()
 
-        async def greeted(other: "Process") -> tuple[str, Any]:
-            other.volumes[own] = volume
-            other.council.heard(own, digest)
-            return other.disk.seat.volume, other.council.digest()
+        async def greeted(other: "Process") -> Greeting:
+            other.hears(said)
+            return other._said()
 
         with suppress(McError):
-            said, theirs = await self.ask(host.id, greeted, 1.0)
-            self.volumes[host.id] = said
-            self.council.heard(host.id, theirs)
+            self.hears(await self.ask(host.id, greeted, 1.0))
+
+    def _said(self) -> "Greeting":
+        facts = common_pb2.NodeFacts()
+        facts.CopyFrom(self.roster.own)
+        return Greeting(self.disk.seat.volume, self.council.digest(), facts)
+
+    def hears(self, said: "Greeting") -> None:
+        node = said.facts.id
+        self.volumes[node] = said.volume
+        self.council.heard(node, said.digest)
+        self.roster.peers[node] = SimpleNamespace(facts=said.facts, name=said.facts.name)
 
     async def ask(
         self, node: NodeId, work: Callable[["Process"], Awaitable[Any]], timeout_s: float = 4.0
