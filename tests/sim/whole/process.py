@@ -22,6 +22,7 @@ from multicloud.status import decode
 from multicloud.v1 import common_pb2, records_pb2
 from nodeagent.core.upkeep_proofs import Proof
 from nodeagent.council.copy import Copy
+from nodeagent.council.founding import Founding
 from nodeagent.council.member import Member
 from nodeagent.council.part import CouncilPart, Identity, Kept
 from nodeagent.jobs.datasets.roots import VersionRoots
@@ -179,7 +180,8 @@ class Process:
 
         copy = Copy(f"copy-{disk.seat.volume}", cast(Any, SimDatabase(loop, kept)))
         copy.restore(sorted(disk.rows.values(), key=lambda row: row[1]))
-        identity = Identity(self.host.id, Path(), self.host.index == 0, first_start)
+        founding = Founding(self.host.index == 0, 0.0, lambda: False, lambda: 0.0)
+        identity = Identity(self.host.id, Path(), founding, first_start)
         return CouncilPart(
             identity,
             Kept(member, copy),
@@ -227,6 +229,8 @@ class Process:
             part.clock_unix_s = self.unix_s  # type: ignore[attr-defined]
         upkeep.evidence.clock_unix_s = self.unix_s
         upkeep.census.clock_s = self.loop.time
+        for rate in (upkeep.surplus.rate, upkeep.shortage.rate, upkeep.evidence.rate):
+            rate.clock_s = self.loop.time
         return upkeep
 
     def _own_facts(self) -> common_pb2.NodeFacts:

@@ -37,7 +37,7 @@ class Manifest:
 
     async def chunks(self) -> AsyncIterator[Any]:
         for chunk_id, size in self.sizes.items():
-            yield task_pb2.SealedChunk(id=chunk_id, sealed_bytes=size)
+            yield records_pb2.ManifestChunk(id=chunk_id, sealed_bytes=size)
 
 
 @dataclass(slots=True)
