@@ -41,7 +41,7 @@ class Copy:
     sequence: int = 0
     _changes: dict[str, int] = field(default_factory=dict)  # Key to its last change, oldest first.
     _sum: int = 0
-    _waiting: set[asyncio.Event] = field(default_factory=set)
+    _waiting: dict[asyncio.Event, None] = field(default_factory=dict)  # In the order they came.
 
     @classmethod
     def open(cls, folder: Path, new_id: Callable[[], str]) -> "Copy":
@@ -131,14 +131,14 @@ class Copy:
     async def changes(self) -> AsyncIterator[None]:
         """At once, and after each change; several may be one."""
         event = asyncio.Event()
-        self._waiting.add(event)
+        self._waiting[event] = None
         try:
             while True:
                 event.clear()
                 yield
                 await event.wait()
         finally:
-            self._waiting.discard(event)
+            self._waiting.pop(event, None)
 
     def close(self) -> None:
         """Blocks."""

@@ -22,8 +22,9 @@ from tests.sim.hosts import Host
 from tests.sim.whole import judging
 from tests.sim.whole.calls import Wires
 from tests.sim.whole.disk import Disk
+from tests.sim.whole.options import unix_s
 from tests.sim.whole.people import People
-from tests.sim.whole.process import Process, unix_s
+from tests.sim.whole.process import Process
 from tests.sim.whole.rules import AS_IT_IS, Rules
 from tests.sim.whole.shelf import Shelf
 from tests.sim.whole.source import MemorySource

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from types import SimpleNamespace
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 from grpc.aio import AioRpcError
 
 from coordinator.council.acceptor import Acceptor
-from coordinator.jobs.settings import StewardSettings
 from coordinator.policy import Policy, Site
 from coordinator.types import NodeId, View
 from multicloud.errors import McError
@@ -38,49 +37,21 @@ from tests.sim.hosts import Host
 from tests.sim.whole.calls import Wires
 from tests.sim.whole.disk import FSYNC_S, LATE_S, Disk, SimDatabase, SimMemoryFile, keep_rows
 from tests.sim.whole.loop import Loop
+from tests.sim.whole.options import (
+    COUNCIL,
+    HOUR_S,
+    HOURS_A_SECOND,
+    STEWARD,
+    Options,
+    unix_s,
+)
 from tests.sim.whole.placing import takers
 from tests.sim.whole.rules import Rules
 from tests.sim.whole.sealed import sealed_as
 from tests.sim.whole.working import Delivering, Hand, Steady
-from tests.unit.upkeep.village import HOUR_S, Told
+from tests.unit.upkeep.village import Told
 
 GREET_S, VIEW_S, NEIGHBOURS = 1.2, 0.2, 3
-HOURS_A_SECOND = 3.0  # Of the wall clocks: what takes days fits into a life.
-UNIX_S = 1_800_000_000.0
-COUNCIL = SimpleNamespace(
-    decide_s=3.0, call_s=1.0, replace_after_s=8.0, settle_s=0.5, found_after_s=1.0
-)
-STEWARD = StewardSettings(worker_silent_s=4.0, double_s_min=1.0, replace_after_s=8.0)
-
-
-def unix_s(now_s: float, host: Host) -> float:
-    """What the wall clock of that machine shows."""
-    return UNIX_S + now_s * HOUR_S * HOURS_A_SECOND + host.wall_step_s
-
-
-class Options:
-    """Hours of the wall clock are seconds of the loop; passes come by the loop's."""
-
-    look_every_s = 3.0
-    scrub_within_s = 7 * 24 * HOUR_S
-    scrub_bytes_per_s_max = repair_bytes_per_s_max = 1 << 40
-    repair_at_once_max = 4
-    evidence_keep_s = trash_keep_s = 6 * HOUR_S
-    trash_every_s = 4.0
-    trash_share_max = 1.0
-    grace_s = 3 * HOUR_S
-    surplus_every_s = 5.0
-
-
-class Around(Protocol):
-    """The world as a process needs it."""
-
-    now_s: float
-    rng: Random
-
-    def view(self, host: Host) -> Any: ...
-    def copied(self, key: str, version: int, value: bytes) -> None:
-        """A copy took in a register as decided."""
 
 
 @dataclass(frozen=True, slots=True)
