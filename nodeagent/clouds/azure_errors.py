@@ -82,15 +82,10 @@ def _of_answer(error: HttpResponseError, request: str, way: Way, place: Place, k
             return refusals.no_bucket(place)
         case 404, _:
             return refusals.not_found(place, key) if key else refusals.no_bucket(place)
-        case (
-            (401 | 403),
-            ("AuthenticationFailed" | "InvalidAuthenticationInfo" | "NoAuthenticationInformation"),
-        ):
+        case ((401 | 403), _) if status == 401 or code in _UNKNOWN:
             return _not_known(way, what)
         case 403, _:
             return _not_granted(request, place, key, what)
-        case 401, _:
-            return _not_known(way, what)
         case 409, "BlobArchived":
             next_ = "bring it back from its archive tier first, then submit again"
             return McError("FAILED", f"{refusals.uri(place, key)} is archived", next=next_)
