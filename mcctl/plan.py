@@ -143,7 +143,7 @@ def screen(found: job_pb2.PlanJobResponse) -> list[Block]:
     of = "" if found.listing_complete else " (of the part that was listed)"
     blocks: list[Block] = [
         f"{found.objects} objects, {human(found.bytes)}, {found.chunks} chunks{of}",
-        f"about {clock(found.seconds)}, read by {', '.join(found.readers) or 'nobody yet'}",
+        f"{_time(found)}, read by {', '.join(found.readers) or 'nobody yet'}",
         Cell(f"${found.cost.planned_usd:.2f} at prices of {found.cost.prices_date}", "bold"),
     ]
     blocks += [Cell(f"{one.node} cannot read it: {one.message}", "yellow") for one in found.unable]
@@ -181,6 +181,12 @@ def bucket_line(cost: job_pb2.Cost) -> list[Block]:
     found = cost.bucket
     stored = f"{human(found.stored_bytes)} in {found.uri}: ${found.usd_a_month:.2f} a month"
     return [f"{stored}, {found.puts} puts for ${found.puts_usd:.2f}"]
+
+
+def _time(found: job_pb2.PlanJobResponse) -> str:
+    if not found.seconds:
+        return "how long is not known: no job of some size was done here yet"
+    return f"about {clock(found.seconds)} by the pace of jobs lately"
 
 
 def border_table(crossing: list[dict[str, Any]]) -> Table:

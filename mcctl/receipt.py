@@ -6,8 +6,8 @@ from typing import Any
 from mcctl import reach, show
 from mcctl.cli import run_async
 from mcctl.jobs import JobId
-from mcctl.jobs_show import fields, screen
-from mcctl.plan import border_table, borders, bucket, bucket_line
+from mcctl.jobs_show import clock, fields, screen
+from mcctl.plan import borders, bucket, bucket_line
 from mcctl.show import Block, Table
 from mcctl.sizes import human
 from multicloud.client import Client
@@ -43,7 +43,13 @@ async def _read(client: Client, job: str, nodes: Standing) -> tuple[dict[str, An
             replicas.append(_chunk(part.chunk, nodes))
     if head is None:
         raise McError("INTERNAL", f"the receipt of {job} came without its totals")
-    value = {**fields(head), "wan_bytes": borders(head.cost), "replicas": replicas}
+    value = {
+        **fields(head),
+        "wan_bytes": borders(head.cost),
+        "planned_wan_bytes": borders(job_pb2.Cost(edges=head.cost.planned_edges)),
+        "planned_seconds": round(head.cost.planned_seconds, 1) or None,
+        "replicas": replicas,
+    }
     value["bucket"] = bucket(head.cost)
     return value, head
 
@@ -83,10 +89,26 @@ def _in_bucket(nodes: Standing, copy: common_pb2.Copy) -> dict[str, Any]:
     }
 
 
+def _beside(planned: list[dict[str, Any]], actual: list[dict[str, Any]]) -> Table:
+    """What was to cross each border beside what did."""
+    of = [{(edge["from"], edge["to"]): edge for edge in edges} for edges in (planned, actual)]
+    rows = [
+        [
+            *border,
+            *(human(edges[border]["bytes"]) if border in edges else "-" for edges in of),
+            *(f"{edges[border]['usd']:.4f}" if border in edges else "-" for edges in of),
+        ]
+        for border in sorted({*of[0], *of[1]})
+    ]
+    return Table(("FROM", "TO", ">PLANNED", ">SENT", ">USD PLANNED", ">USD"), rows)
+
+
 def _screen(value: dict[str, Any], head: job_pb2.Job) -> list[Block]:
     blocks = screen(head)
-    if value["wan_bytes"]:
-        blocks.append(border_table(value["wan_bytes"]))
+    if value["planned_seconds"]:
+        blocks.append(f"planned: {clock(value['planned_seconds'])}, it took {clock(head.seconds)}")
+    if value["wan_bytes"] or value["planned_wan_bytes"]:
+        blocks.append(_beside(value["planned_wan_bytes"], value["wan_bytes"]))
     blocks += bucket_line(head.cost)
     chunks: Counter[tuple[str, ...]] = Counter()
     sizes: Counter[tuple[str, ...]] = Counter()

@@ -14,7 +14,7 @@ from nodeagent.jobs.header import Header
 from nodeagent.jobs.header_making import REQUEST_ID_CHARS_MAX, Making
 from nodeagent.jobs.job_quarantine import Opened, quarantined
 from nodeagent.jobs.plane import JobPlane
-from nodeagent.jobs.planning_estimate import Estimating
+from nodeagent.jobs.planning_estimate import Estimating, planned
 from nodeagent.rpc.call import Call
 from nodeagent.rpc.pages import page
 
@@ -69,13 +69,13 @@ class JobService:
             said = f"it would cost {plan.cost.planned_usd:.2f} dollars, {limit:.2f} are allowed"
             raise McError("FAILED", said, next="raise --max-usd, or ask for fewer replicas")
         if request.validate_only:
-            header = records_pb2.JobHeader(spec=request.spec, planned=plan.cost)
+            header = records_pb2.JobHeader(spec=request.spec, planned=planned(plan))
             return job_pb2.CreateJobResponse(job=job_shown.told(header, self.plane.world))
         who = call.caller.uri
         name = request.spec.dataset
         parent = request.traceparent or None
         with self.watcher.span("job.submit", parent=parent, dataset=name) as span:
-            made = await self.making.make(request, who, span, plan.cost)
+            made = await self.making.make(request, who, span, planned(plan))
             span.fact(job=made.id)
         self.plane.learn(made)
         return job_pb2.CreateJobResponse(job=await self._shown(made, call))

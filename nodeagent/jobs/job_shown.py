@@ -22,8 +22,11 @@ def told(header: records_pb2.JobHeader, world: JobWorld, why: str = "") -> job_p
     end_s = end_ms / 1000 if end_ms else world.clock_unix_s()
     cost = job_pb2.Cost()
     cost.CopyFrom(header.outcome.cost)
-    cost.planned_usd, cost.prices_date = header.planned.planned_usd, header.planned.prices_date
-    bucket_cost.told(header.planned, header.outcome.counts, cost)
+    plan = header.planned
+    cost.planned_usd, cost.prices_date = plan.planned_usd, plan.prices_date
+    cost.planned_seconds = plan.planned_seconds
+    cost.planned_edges.extend(plan.planned_edges)
+    bucket_cost.told(plan, header.outcome.counts, cost)
     state = job_pb2.JOB_STATE_PAUSED if header.paused else job_pb2.JOB_STATE_RUNNING
     return job_pb2.Job(
         id=header.id,
@@ -57,7 +60,9 @@ def running(run: StewardRun, world: JobWorld) -> job_pb2.Job:
     job.source_done = run.source_is_done
     job.blocked.extend(run.waits())
     job.counts.CopyFrom(counts_of(figures.totals))
-    job.cost.CopyFrom(figures.cost(job.cost.planned_usd, job.cost.prices_date))
+    spent = figures.cost()
+    job.cost.spent_usd = spent.spent_usd
+    job.cost.edges.extend(spent.edges)
     job.counts.bytes_in = figures.bytes_in
     bucket_cost.told(run.header.planned, job.counts, job.cost)
     job.stages.extend(figures.stages(_waiting(run)))

@@ -5,7 +5,7 @@ Elections are held for a sample of its tasks, as their workers would hold them.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import inf
 
@@ -16,12 +16,13 @@ from coordinator.prices import GB
 from coordinator.survival import policy_survival
 from coordinator.types import Domain
 from multicloud.errors import McError, Retry
-from multicloud.v1 import common_pb2, job_pb2
+from multicloud.v1 import common_pb2, job_pb2, records_pb2
 from nodeagent.jobs import bucket_cost
 from nodeagent.jobs.contract import Reach, Sources
 from nodeagent.jobs.facts import tasks_of
 from nodeagent.jobs.plane_world import JobWorld
 from nodeagent.jobs.planning import CHUNK_BYTES_DEFAULT, cut_of
+from nodeagent.jobs.planning_pace import pace_bytes_per_s
 from nodeagent.jobs.sources.nearest import Distances, usd_per_gb
 from nodeagent.jobs.steward_listing import Listing
 from nodeagent.rpc.admin.placing import survival_message
@@ -45,6 +46,16 @@ def _as_counted(counted: job_pb2.CountedSource, chunk_bytes: int) -> _Listed:
     return _Listed(counted.objects, counted.bytes, tasks, counted.complete)
 
 
+def planned(plan: job_pb2.PlanJobResponse) -> job_pb2.Cost:
+    """What of a plan a job keeps, to stand beside what it came to."""
+    cost = job_pb2.Cost()
+    cost.CopyFrom(plan.cost)
+    cost.planned_edges.extend(cost.edges)
+    cost.ClearField("edges")
+    cost.planned_seconds = plan.seconds
+    return cost
+
+
 @dataclass(slots=True)
 class Estimating:
     world: JobWorld
@@ -52,6 +63,7 @@ class Estimating:
     brain: Brain
     prices_date: str
     distances: Distances
+    headers: Callable[[], Iterable[records_pb2.JobHeader]]  # Of all jobs, as known here.
 
     async def plan(
         self, job: str, spec: job_pb2.JobSpec, counted: job_pb2.CountedSource
@@ -71,7 +83,7 @@ class Estimating:
         edges, cost = self._cost(elections, listed.bytes, leaving)
         bucket = bucket_cost.planned(elections, listed.tasks, listed.bytes)
         puts_usd = bucket.puts_usd if bucket else 0.0
-        per_s = spec.bandwidth_bytes_per_s_max
+        per_s = pace_bytes_per_s(self.headers(), spec)
         return job_pb2.PlanJobResponse(
             objects=listed.objects,
             bytes=listed.bytes,

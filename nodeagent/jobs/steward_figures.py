@@ -121,17 +121,12 @@ class Figures:
     def spent_usd(self) -> float:
         return sum(usd for _, usd in self._edges.values())
 
-    def cost(self, planned_usd: float = 0.0, prices_date: str = "") -> job_pb2.Cost:
+    def cost(self) -> job_pb2.Cost:
         edges = [
             job_pb2.EdgeBytes(from_cloud=a, to_cloud=b, bytes=size, usd=usd)
             for (a, b), (size, usd) in sorted(self._edges.items())
         ]
-        return job_pb2.Cost(
-            planned_usd=planned_usd,
-            spent_usd=self.spent_usd,
-            prices_date=prices_date,
-            edges=edges,
-        )
+        return job_pb2.Cost(spent_usd=self.spent_usd, edges=edges)
 
     def stages(self, waiting: Mapping[str, str] = _NOBODY) -> list[job_pb2.StageProgress]:
         """`waiting`: what stages wait for, in plain words."""

@@ -149,6 +149,7 @@ class StewardRun:
             for node in [n for n in self.steward.workers if world.is_away(n)]:
                 self.steward.gone(node)
                 self.seen.gone(node)
+            self.streams.share(self._order)
             for action in self.steward.tick(now_s):
                 self._obey(action)
             if self.figures.sample(self.steward.ledger, now_s, self.seen):
@@ -356,6 +357,7 @@ class StewardRun:
             epoch=header.epoch,
             traceparent=header.traceparent,
             trace_one_in=header.trace_one_in,
+            bytes_per_s_max=-(-header.spec.bandwidth_bytes_per_s_max // max(1, self.streams.count)),
         )
 
     # --- what is asked

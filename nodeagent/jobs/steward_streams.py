@@ -18,6 +18,7 @@ Answers = asyncio.Queue[task_pb2.PullTasksResponse | None]  # None: the stream i
 @dataclass(slots=True)
 class WorkerStreams:
     heard: Callable[[NodeId, task_pb2.PullTasksRequest], None]
+    _shared: int = 0  # Among so many the bandwidth of the job was shared out.
     _answers: dict[NodeId, Answers] = field(default_factory=dict)
     _hearing: dict[NodeId, asyncio.Task[None]] = field(default_factory=dict)
 
@@ -53,6 +54,17 @@ class WorkerStreams:
             return False
         answers.put_nowait(answer)
         return True
+
+    @property
+    def count(self) -> int:
+        return len(self._answers)
+
+    def share(self, order: Callable[[], task_pb2.WorkOrder]) -> None:
+        """Whenever workers come or go, each is told what is its part now."""
+        if self._shared != self.count:
+            self._shared = self.count
+            for worker in list(self._answers):
+                self.say(worker, task_pb2.PullTasksResponse(order=order()))
 
     def close(self) -> None:
         for worker in list(self._answers):

@@ -1,9 +1,11 @@
 """Tasks whose bytes pass through, from a source in memory to chunks on real nodes."""
 
 import secrets
+import time
 
 from blake3 import blake3
 
+from multicloud.v1 import task_pb2
 from nodeagent.jobs.contract import SMALL_BYTES
 from tests.support.nodes import Running, until
 from tests.working.workbench import Batching, bench, disk, fill
@@ -176,3 +178,13 @@ async def test_a_task_whose_chunk_finds_no_place_is_refused_and_can_be_done_late
         work.steward.give(task)
         await work.done(1)
         assert await work.files() == {"a": b"data"}
+
+
+async def test_a_worker_reads_no_faster_than_its_share(trio: list[Running]) -> None:
+    began_s = time.monotonic()
+    async with bench(trio, {"a": bytes(3 << 20)}, target_bytes=4 << 20) as work:
+        order = task_pb2.WorkOrder(job=work.header.id, bytes_per_s_max=4 << 20)
+        work.steward.tasks.put_nowait(task_pb2.PullTasksResponse(order=order))
+        work.steward.give(*work.tasks())
+        await work.done(1)
+    assert time.monotonic() - began_s >= 0.5  # The last of three pieces waits for two before it.

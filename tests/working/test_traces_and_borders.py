@@ -92,7 +92,8 @@ def test_bytes_cross_a_border_once_for_each_cloud_and_never_inside() -> None:
     election = elected(brain)
     assert sending.borders(delivered(election, own, *home[1:]), 100) == {}
     over = sending.borders(delivered(election, own, *same), 100)
-    assert sum(over.values()) == 100
+    assert sum(crossed.bytes for crossed in over.values()) == 100
+    assert sum(crossed.usd for crossed in over.values()) == pytest.approx(100 * 0.09 / 1e9)
     before = [Copy(own, "v"), Copy(same[0], "v")]
     assert sending.borders(delivered(election, own, *same), 100, before) == {}
 

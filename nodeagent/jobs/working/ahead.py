@@ -97,10 +97,12 @@ class Reading:
     source: Source
     budget: RetryBudget = field(default_factory=RetryBudget)
     rng: Random = field(default_factory=Random)
-    waits: str = ""  # Why a read is being tried again.
+    waits: str = ""  # Why a read is being tried again, or not made yet.
+    take: Callable[[int], Awaitable[None]] | None = None  # Waits until so many bytes may be read.
 
     async def read(self, asked: task_pb2.TaskInput, offset_bytes: int, size_bytes: int) -> bytes:
         """SkippedObject, or an McError: SOURCE_AWAY when nobody can read it now."""
+        await self._paced(size_bytes)
         data = await self._patiently(lambda: self.source.read(asked, offset_bytes, size_bytes))
         short = _short(asked.path, data, offset_bytes, size_bytes)
         if short is not None:
@@ -111,6 +113,7 @@ class Reading:
         """Small ranges, each with its bytes or why that object is skipped."""
         found = None
         if len(wanted) > 1:
+            await self._paced(sum(asked.range.size_bytes for asked in wanted))
             found = await self._patiently(lambda: self.source.read_several(wanted))
         if found is None:
             return await asyncio.gather(*map(self._found, wanted))
@@ -120,6 +123,10 @@ class Reading:
             else _short(asked.path, one, asked.range.offset_bytes, asked.range.size_bytes) or one
             for asked, one in zip(wanted, found, strict=True)
         ]
+
+    async def _paced(self, size_bytes: int) -> None:
+        if self.take is not None:
+            await self.take(size_bytes)
 
     async def _found(self, asked: task_pb2.TaskInput) -> Found:
         try:

@@ -78,14 +78,14 @@ def _after(made: Made, sender: Sender) -> Borders:
 
 
 def _summed(found: Iterable[Borders]) -> list[job_pb2.EdgeBytes]:
-    sums: dict[tuple[str, str], int] = {}
+    sums: dict[tuple[str, str], job_pb2.EdgeBytes] = {}
     for borders in found:
-        for edge, size_bytes in borders.items():
-            sums[edge] = sums.get(edge, 0) + size_bytes
-    return [
-        job_pb2.EdgeBytes(from_cloud=one, to_cloud=other, bytes=size_bytes)
-        for (one, other), size_bytes in sorted(sums.items())
-    ]
+        for (one, other), crossed in borders.items():
+            edge = job_pb2.EdgeBytes(from_cloud=one, to_cloud=other)
+            edge = sums.setdefault((one, other), edge)
+            edge.bytes += crossed.bytes
+            edge.usd += crossed.usd
+    return [edge for _, edge in sorted(sums.items())]
 
 
 async def filled(plain: AsyncIterator[Bytes]) -> Filled:

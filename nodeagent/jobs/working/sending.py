@@ -6,13 +6,14 @@ import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from random import Random
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import structlog
 
 from coordinator.electorate import Ask
 from coordinator.placement import Election
 from coordinator.policy import Policy
+from coordinator.prices import GB
 from coordinator.tree import Edge
 from coordinator.types import Domain, NodeId, View
 from multicloud.errors import REASONS, McError, Retry
@@ -26,7 +27,14 @@ from nodeagent.wire.parts import Parts
 from nodeagent.wire.sealing import sealed_bytes_max
 
 _log = structlog.stdlib.get_logger(__name__)
-Borders = Mapping[tuple[str, str], int]  # Cloud to cloud: bytes.
+
+
+class Crossed(NamedTuple):
+    bytes: int
+    usd: float
+
+
+Borders = Mapping[tuple[str, str], Crossed]  # Cloud to cloud; in one cloud only what costs money.
 
 
 class Deliverer(Protocol):
@@ -171,7 +179,7 @@ class Sender:
         domains = {n: m.facts.domain for n, m in known.items() if m.facts is not None}
         parents = {edge.target: edge.source or self.own for edge in _edges(done.election)}
         have = [self.own, *(copy.node for copy in before)]
-        sums: dict[tuple[str, str], int] = {}
+        sums: dict[tuple[str, str], Crossed] = {}
         for copy in self._new(done, before):
             parent = parents.get(copy.node, "")
             feeders = [parent] if parent in {*have, *_nodes(done)} else have
@@ -180,9 +188,11 @@ class Sender:
             if there is None or not here:
                 continue
             cheapest = min(here, key=lambda domain: self.brain.cost(domain, there))
-            if cheapest.cloud != there.cloud:
+            usd = self.brain.cost(cheapest, there).usd_per_gb * file_bytes / GB
+            if cheapest.cloud != there.cloud or usd:
                 edge = cheapest.cloud, there.cloud
-                sums[edge] = sums.get(edge, 0) + file_bytes
+                known_bytes, known_usd = sums.get(edge, (0, 0.0))
+                sums[edge] = Crossed(known_bytes + file_bytes, known_usd + usd)
             have.append(copy.node)
         return sums
 

@@ -4,6 +4,7 @@ A node without the cluster key can seal nothing: it works on nothing, and says s
 """
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
@@ -28,6 +29,7 @@ from nodeagent.jobs.working.sending import CarefulBrain, Deliverer, Sender
 from nodeagent.jobs.working.task import JobMeans
 from nodeagent.jobs.working.tracing import Traces, Watcher
 from nodeagent.rpc.policies import policy_of
+from nodeagent.upkeep.rate import Rate
 from nodeagent.wire.usage import Use
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -126,7 +128,7 @@ class Worker:
         parts, spec, value = self.parts, header().spec, header()
         policy = policy_of(spec.policy)
         ack_copies = spec.policy.ack_copies or min(ACK_COPIES_DEFAULT, policy.replicas)
-        return JobMeans(
+        means = JobMeans(
             order=task_pb2.WorkOrder(
                 job=job, traceparent=value.traceparent, trace_one_in=value.trace_one_in
             ),
@@ -154,6 +156,9 @@ class Worker:
             links=parts.links,
             earlier=parts.earlier(job, header, key),
         )
+        rate = Rate(lambda: means.order.bytes_per_s_max or math.inf)
+        means.reading.take = rate.take
+        return means
 
 
 @dataclass(slots=True)
