@@ -1,6 +1,8 @@
 """A job's source as its steward uses it: listed page by page, opened anew after it was away."""
 
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from math import inf
 
 from multicloud.errors import McError
 from multicloud.v1 import job_pb2, task_pb2
@@ -31,6 +33,14 @@ class Listing:
             raise
         page.page, self.away = number, ""
         return page
+
+    def unable(self, workers: Collection[str], name_of: Callable[[str], str]) -> Iterator[str]:
+        """Who cannot read the source, while nobody can."""
+        near = self.sources.nearness
+        if any(near(self.job, self.spec.source, node) < inf for node in workers):
+            return
+        for node, error in self.sources.reach(self.spec.source).unable.items():
+            yield f"{name_of(node)} cannot read the source: {error.message}"
 
     async def close(self) -> None:
         source, self._source = self._source, None

@@ -3,7 +3,7 @@ of them, and ends the job. One run is one epoch; whoever is superseded stops at 
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -368,7 +368,8 @@ class StewardRun:
         if self.ready:
             now_s = self.means.world.clock_s()
             found += [*self.steward.waits(now_s), *self.seen.waits(now_s)]
-            found += self._unable()
+            if not self.source_is_done:
+                found += self.source.unable(self.steward.workers, self.means.world.name_of)
             unsafe = list(self.figures.unsafe.values())
             if unsafe:
                 found.append(f"{len(unsafe)} tasks cannot be made safe yet: {unsafe[-1]}")
@@ -377,13 +378,6 @@ class StewardRun:
         if self.means.ending.trouble.get(self.header.id):
             found.append(self.means.ending.trouble[self.header.id])
         return found
-
-    def _unable(self) -> Iterator[str]:
-        """Who cannot read the source, while nobody does."""
-        if self.source_is_done or any(self.steward.running().values()):
-            return
-        for node, error in self.means.sources.reach(self.header.spec.source).unable.items():
-            yield f"{self.means.world.name_of(node)} cannot read the source: {error.message}"
 
     def _ledger_troubles(self) -> list[str]:
         return [why for why in (self.writing.trouble or self.learning.trouble,) if why]

@@ -2,6 +2,7 @@
 skipped; nothing is ever mixed.
 """
 
+import asyncio
 import hashlib
 import os
 import tracemalloc
@@ -244,3 +245,31 @@ def test_names_of_buckets_are_read_as_they_are_written() -> None:
         with pytest.raises(McError) as caught:
             parse(uri)
         assert caught.value.reason == "BAD_REQUEST", uri
+
+
+async def test_pieces_of_a_task_are_few_requests_and_each_byte_is_fetched_once() -> None:
+    class Counted(MemoryBucket):
+        asked: list[tuple[int, int]]
+
+        def read(self, key: str, pin: str, first: int, count: int):  # type: ignore[no-untyped-def]
+            self.asked.append((first, count))
+            return super().read(key, pin, first, count)
+
+    mib = 1 << 20
+    data = os.urandom(30 * mib + 5)
+    bucket = Counted(PLACE)
+    bucket.objects, bucket.asked = filled({"x": data}).objects, []
+    source = await opened(bucket, "s3://corpus/")
+    (listed,) = await objects(source)
+    asked = task_pb2.TaskInput(path=listed.path, etag=listed.etag, size_bytes=len(data))
+    asked.range.offset_bytes, asked.range.size_bytes = 3 * mib, 20 * mib + 5
+    end = 23 * mib + 5
+    for begin in range(3 * mib, end, 4 * mib):
+        starts = range(begin, min(begin + 4 * mib, end), mib)
+        pieces = await asyncio.gather(
+            *(source.read(asked, at, min(mib, end - at)) for at in starts)
+        )
+        assert b"".join(pieces) == data[begin : min(begin + 4 * mib, end)]
+    assert bucket.asked == [(3 * mib, 8 * mib), (11 * mib, 8 * mib), (19 * mib, 4 * mib + 5)]
+    assert await source.read(asked, 0, 10) == data[:10]
+    assert await source.read(asked, 10 * mib + 7, 2 * mib) == data[10 * mib + 7 : 12 * mib + 7]

@@ -12,6 +12,7 @@ from multicloud.v1 import task_pb2
 from nodeagent.clouds.contract import Bucket, Clouds, Object, Place
 from nodeagent.jobs.contract import CHANGED, GONE, NAME, UNREADABLE, SkippedObject
 from nodeagent.jobs.sources import beneath, checksums
+from nodeagent.jobs.sources.coalesced import Coalesced
 from nodeagent.jobs.sources.globs import Globs
 from nodeagent.jobs.sources.uris import SourceName
 from nodeagent.jobs.sources.whole import Whole
@@ -34,6 +35,10 @@ class BucketSource:
     only: str  # The key of the one object that is meant.
     globs: Globs
     _whole: Whole = field(default_factory=Whole)
+    _reads: Coalesced = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._reads = Coalesced(self._read)
 
     @classmethod
     async def opened(
@@ -59,7 +64,7 @@ class BucketSource:
 
     async def read(self, asked: task_pb2.TaskInput, offset_bytes: int, size_bytes: int) -> bytes:
         try:
-            data = await self._read(asked, offset_bytes, size_bytes)
+            data = await self._reads.read(asked, offset_bytes, size_bytes)
         except McError as error:
             if error.reason == "CHANGED":
                 raise SkippedObject(asked.path, CHANGED) from error
@@ -68,7 +73,11 @@ class BucketSource:
             if error.reason == "NOT_ALLOWED" and await self._others_are_readable():
                 raise SkippedObject(asked.path, UNREADABLE, error.message) from error
             raise self._away(error) from error
-        self._whole.check(asked, offset_bytes, data)
+        try:
+            self._whole.check(asked, offset_bytes, data)
+        except McError:
+            self._reads.forget(asked.path)
+            raise
         return data
 
     async def probe(self) -> None:
