@@ -44,8 +44,8 @@ def backup(
         "versions": names.count("version"),
         "keys": names.count("key"),
     }
-    said = f"{file}: {fields['datasets']} datasets, {fields['versions']} versions, {fields['keys']}"
-    lines = [f"{said} wrapped keys of cluster {found.head.cluster}"]
+    said = f"datasets {fields['datasets']}, versions {fields['versions']}, keys {fields['keys']}"
+    lines = [f"{file}: cluster {found.head.cluster}; {said}"]
     if not found.head.current:
         lines.append("the council does not decide now: something decided lately may be missing")
     lines.append(

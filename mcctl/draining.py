@@ -64,7 +64,12 @@ class Pace:
 
     _seen: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=RATE_SAMPLES))
 
-    def left_s(self, size_bytes: int, now_s: float) -> float | None:
+    def left_s(self, found: Progress, now_s: float) -> float | None:
+        size_bytes = found.size_bytes
+        if not found.told or (self._seen and size_bytes > self._seen[-1][1]):
+            self._seen.clear()  # Counting has just begun, or there is more to do than before.
+        if not found.told:
+            return None
         self._seen.append((now_s, size_bytes))
         begun_s, begun_bytes = self._seen[0]
         moved, took_s = begun_bytes - size_bytes, now_s - begun_s
@@ -182,7 +187,7 @@ def _telling() -> Iterator[Callable[[Progress], None]]:
         yield lambda found: None
     elif show.on_terminal():
         with show.redrawn() as draw:
-            yield lambda found: draw([line(found, pace.left_s(found.size_bytes, time.monotonic()))])
+            yield lambda found: draw([line(found, pace.left_s(found, time.monotonic()))])
     else:
         yield _lines(pace)
 
@@ -193,7 +198,7 @@ def _lines(pace: Pace) -> Callable[[Progress], None]:
     def tell(found: Progress) -> None:
         nonlocal before, told_s
         now_s = time.monotonic()
-        text = line(found, pace.left_s(found.size_bytes, now_s))
+        text = line(found, pace.left_s(found, now_s))
         if text != before and now_s - told_s >= LINE_EVERY_S:
             before, told_s = text, now_s
             show.note(text)

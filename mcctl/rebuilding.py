@@ -103,7 +103,7 @@ def screen(found: dict[str, Any], *, decide: bool) -> list[Block]:
         blocks.append(Table(("VERSION", "STATE", ">FILES", ">SIZE", "WHY NOT"), rows))
     lost = sum(one["state"] == "lost" for one in versions)
     done = sum(one["state"] == "decided" for one in versions)
-    blocks.append(f"{len(versions)} versions have a manifest; {lost} lost, {done} decided anew")
+    blocks.append(f"versions with a manifest: {len(versions)}; lost: {lost}; decided anew: {done}")
     if found["silent"]:
         blocks.append(f"not asked, for they do not answer: {', '.join(found['silent'])}")
     if lost and not decide:

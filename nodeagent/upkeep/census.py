@@ -89,7 +89,8 @@ class Census:
         live = await self.roots.read(anew=False)
         if live is None:
             live = NOTHING
-        same = live is self._live
+        known = self._live.chunks if self._live else None
+        same = known is live.chunks or known == live.chunks
         self.complete = self.complete and same
         self.live_chunks = live.in_all
         fresh = await self._walk(live, same, now_s)

@@ -58,8 +58,11 @@ class Leaving:
             self._proven_s = None
             return
         was_done = self._is_done()
-        self._waits = await self._in_the_way()
         enough = self.census.complete and not self.census.counted().leaving_chunks
+        waits = [why for told in self.waits for why in told()]
+        if enough and (pinned := await self._pinned()):
+            waits.append(f"chunks of jobs that have not ended lie here: {pinned}")
+        self._waits = tuple(waits)
         old = self._proven_s is not None and self.clock_s() - self._proven_s > DAY_S
         if not enough or old:
             self._proven_s = None
@@ -91,16 +94,14 @@ class Leaving:
         if not self.census.counted().leaving_chunks:
             self._proven_s = begun_s
 
-    async def _in_the_way(self) -> tuple[str, ...]:
-        pinned = 0
+    async def _pinned(self) -> int:
+        """Chunks that no version names yet, and a job needs."""
+        count = 0
         async for held in walk(self.chunks):
             if held.chunk_id not in self.census.tally:
                 pins = await self.chunks.pins(held.chunk_id)
-                pinned += any(not pin.holder.startswith(PROMISE) for pin in pins)
-        found = [why for told in self.waits for why in told()]
-        if pinned:
-            found.append(f"chunks of jobs that have not ended lie here: {pinned}")
-        return tuple(found)
+                count += any(not pin.holder.startswith(PROMISE) for pin in pins)
+        return count
 
 
 def _holds(holders: Sequence[tuple[str, str]], node: str) -> bool:

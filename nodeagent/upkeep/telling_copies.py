@@ -1,7 +1,6 @@
 """What a node tells all others of copies: its figures, whenever they change, and not too often."""
 
 import asyncio
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,7 +9,7 @@ from nodeagent.upkeep.upkeep import Upkeep
 
 LOOK_EVERY_S = 0.5
 NODES_A_SECOND = 40  # So many may have news within a second in a large cluster.
-OLDEST_EVERY_S = 10.0  # The age of what is oldest is no news by itself.
+OLDER = 1.25  # By so much the age of what is oldest is news by itself.
 
 Say = Callable[[Callable[[common_pb2.NodeFacts], None]], None]
 
@@ -20,18 +19,16 @@ class TellingCopies:
     upkeep: Upkeep
     nodes: Callable[[], int]
     say: Say
-    clock_s: Callable[[], float] = time.monotonic
 
     async def run(self) -> None:
         """Until it is cancelled."""
-        told, told_s = common_pb2.CopiesFacts(), 0.0
+        told = common_pb2.CopiesFacts()
         while True:
-            facts, now_s = self.facts(), self.clock_s()
-            fresh = now_s - told_s < OLDEST_EVERY_S
-            if fresh and facts.debt_chunks and told.debt_chunks:
-                facts.debt_oldest_s = told.debt_oldest_s
+            facts = self.facts()
+            if facts.debt_oldest_s <= told.debt_oldest_s * OLDER + 1 and facts.debt_chunks:
+                facts.debt_oldest_s = min(facts.debt_oldest_s, told.debt_oldest_s)
             if facts != told:
-                told, told_s = facts, now_s
+                told = facts
                 self.say(_said(facts))
             await asyncio.sleep(max(LOOK_EVERY_S, self.nodes() / NODES_A_SECOND))
 

@@ -10,6 +10,7 @@ from multicloud.errors import McError
 from multicloud.v1 import chunk_pb2
 from nodeagent.council.contract import Register
 from nodeagent.council.inmemory import InMemoryCouncil
+from nodeagent.jobs.datasets.making import Datasets
 from nodeagent.jobs.datasets.naming import AskedRoots, NamingService
 from nodeagent.jobs.datasets.roots import VersionRoots
 from nodeagent.jobs.datasets.versions import RESTORE_WITHIN_S, Versions
@@ -134,6 +135,13 @@ async def test_a_node_without_keys_is_told_what_is_live_and_may_collect_the_rest
     named, as_of_unix_s = await asked.names([*mine, bytes(32)])
     assert named == {**dict.fromkeys(mine, True), bytes(32): False}
     assert as_of_unix_s <= time.time()
+
+
+async def test_only_a_node_without_keys_asks_others(trio: Shelf) -> None:
+    one, node = trio.datasets(2), trio.nodes[2].node
+    parts = one.council, one.ground, one.client, one.store, node.upkeep.members
+    assert isinstance(Datasets(*parts, {}).roots, AskedRoots)
+    assert isinstance(Datasets(*parts, one.cluster_keys).roots, VersionRoots)
 
 
 async def test_a_node_without_keys_that_nobody_tells_anything_deletes_nothing(trio: Shelf) -> None:

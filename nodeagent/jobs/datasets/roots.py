@@ -7,7 +7,7 @@ not decided yet are held by the jobs' pins.
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from coordinator.policy import Policy
 from multicloud.v1 import records_pb2
@@ -17,6 +17,7 @@ from nodeagent.rpc.policies import policy_of
 from nodeagent.upkeep.contract import Live
 
 PROBE = "gc"  # A register that nobody sets: whether the council answers.
+AGAIN_S = 60.0  # Versions that were removed go by time alone.
 REMEMBERED_MAX = 4096  # Versions whose chunks are kept in memory, 56 bytes each chunk.
 TRACE_BYTES = 24
 
@@ -31,18 +32,26 @@ class VersionRoots:
     _named: OrderedDict[bytes, tuple[bytes, ...]] = field(default_factory=OrderedDict)
     _traces: dict[bytes, bytes] = field(default_factory=dict)  # Of the chunks, one after another.
     _read: tuple[object, Live] | None = None  # Versions never change: while they are the same.
+    _stamp: object = None
 
     async def read(self, *, anew: bool = True) -> Live | None:
         as_of_unix_s = self.clock_unix_s()
         if anew:  # Of a node that the others do not reach the copy may be very old.
             await self.versions.council.get(PROBE)
-        if not self.versions.council.list(VERSIONS):
+        registers = self.versions.council.list(VERSIONS)
+        if not registers:
             return None  # So far nobody has named anything.
+        stamp = [(one.key, one.version) for one in registers]
+        known = self._read[1] if self._read and not anew and stamp == self._stamp else None
+        if known is not None and as_of_unix_s - known.as_of_unix_s < AGAIN_S:
+            return known
+        self._stamp = stamp
         records = [one for one in self.versions.all() if self.versions.is_live(one)]
         which = tuple((_which(one), one.policy.SerializeToString()) for one in records)
         if self._read is not None and self._read[0] == which:
-            known = self._read[1]
-            return Live(known.chunks, as_of_unix_s) if anew else known
+            found = replace(self._read[1], as_of_unix_s=as_of_unix_s)
+            self._read = which, found
+            return found
         live: dict[bytes, Policy] = {}
         for record in records:
             policy = policy_of(record.policy)

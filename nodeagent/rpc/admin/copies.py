@@ -48,7 +48,9 @@ def copies_of(nodes: Sequence[common_pb2.Node], own: str) -> Copies:
     by_copies: Counter[int] = Counter()
     for facts in told.values():
         by_copies.update(facts.chunks_by_copies)
-    missing = max(0, mine.live_chunks - sum(by_copies.values()))
+    counted = sum(by_copies.values())
+    counting = counting or counted > mine.live_chunks  # Somebody's figures are from before.
+    missing = max(0, mine.live_chunks - counted)
     if missing and not counting:
         by_copies[0] = missing
     every = list(told.values())

@@ -49,6 +49,12 @@ def test_a_node_without_chunks_to_move_may_still_be_needed() -> None:
 
 def test_the_time_left_is_known_once_something_has_moved() -> None:
     pace = Pace()
-    assert pace.left_s(100, 0.0) is None
-    assert pace.left_s(100, 1.0) is None
-    assert pace.left_s(50, 2.0) == pytest.approx(2.0)
+
+    def left_s(size_bytes: int, now_s: float) -> float | None:
+        return pace.left_s(Progress("gcp-a", told=size_bytes > 0, size_bytes=size_bytes), now_s)
+
+    assert left_s(0, 0.0) is None, "it has not counted yet"
+    assert left_s(100, 1.0) is None
+    assert left_s(100, 2.0) is None
+    assert left_s(50, 3.0) == pytest.approx(2.0)
+    assert left_s(200, 4.0) is None, "there is more to do than before"
