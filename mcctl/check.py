@@ -1,4 +1,4 @@
-"""`mcctl check`: certificates, clocks, ports and links, from here and every node, with remedies."""
+"""`mcctl check`: certificates, clocks, links, clouds, from here and every node, with remedies."""
 
 import asyncio
 import time

@@ -14,7 +14,7 @@ class Row(NamedTuple):
 TABLE: Mapping[str, Row] = {
     "dev": Row("Try it", "mcctl.dev.commands", "app", "A whole cluster on this machine: start it, break it, heal it."),
     "status": Row("Cluster", "mcctl.status", "status", "One screen: is all data safe, and if not, what is not."),
-    "check": Row("Cluster", "mcctl.check", "check", "Certificates, clocks, ports and links, each with its remedy."),
+    "check": Row("Cluster", "mcctl.check", "check", "Certificates, clocks, links and clouds, each with its remedy."),
     "doctor": Row("Cluster", "mcctl.doctor", "doctor", "Find and mend what is wrong with volumes and chunks."),
     "cluster": Row("Cluster", "mcctl.cluster", "app", "Create a cluster; issue, renew and revoke identities."),
     "context": Row("Cluster", "mcctl.context", "app", "Which cluster the commands talk to."),

@@ -56,6 +56,7 @@ class Abilities:
     pinned_read: bool
     put_if_absent: bool
     checksums: bool
+    clock_off_s: float | None = None  # The cloud's less ours; None where nothing was written.
     said: tuple[str, ...] = ()  # In plain words: what is done instead of what it cannot do.
 
 

@@ -1,5 +1,6 @@
 """Tries out what an endpoint keeps of its promises, with any driver, and leaves nothing behind."""
 
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from enum import Enum
 from secrets import token_hex
@@ -39,11 +40,13 @@ async def probe(
         page = await bucket.page(prefix)
         found = next((item for item in page.objects if item.size_bytes > 1), None)
         ranged = found is None or await _reads_a_range(bucket, found)
-        return Abilities(ranged, True, True, True, () if ranged else (_NO_RANGE,))
+        return Abilities(ranged, True, True, True, said=() if ranged else (_NO_RANGE,))
     key = f"{prefix}{NAME}{token_hex(8)}"
     bad = f"{key}-spoilt"
     try:
+        begun_s = time.time()
         first = await bucket.put(key, _once(BODY), len(BODY), absent=False)
+        clock_off_s = _outside(first.modified_unix_s, begun_s, time.time())
         ranged = await _reads_a_range(bucket, first)
         pinned = await _minds_the_state(bucket, first)
         absent = await _minds_what_is_there(bucket, key)
@@ -56,7 +59,12 @@ async def probe(
     said = tuple(what for yes, what in kept if not yes)
     for what in said:
         _log.warning("cloud_lacks", bucket=uri(bucket.place, ""), what=what)
-    return Abilities(ranged, pinned, absent, checks, said)
+    return Abilities(ranged, pinned, absent, checks, clock_off_s, said)
+
+
+def _outside(told_s: float, begun_s: float, ended_s: float) -> float:
+    """How far a time lies outside of the span in which it must lie, by one clock."""
+    return told_s - begun_s if told_s < begun_s else max(0.0, told_s - ended_s)
 
 
 async def _reads_a_range(bucket: Bucket, found: Object) -> bool:
