@@ -33,6 +33,7 @@ class Host:
     clock_offset_s: float  # Every machine's monotonic clock began at another time,
     clock_rate: float  # and runs at its own speed.
     generation: int = 0
+    more: bytes = bytes(60)  # Addresses and the like, as the body's part of the facts has.
     wall_step_s: float = 0.0  # What was done to the wall clock. No brain is ever given it.
     running: bool = False
     silent: bool = False  # A black hole: nothing gets in or out, not even a refusal.
@@ -67,7 +68,7 @@ class Host:
             self.domain,
             bytes_total=1 << 41,
             bytes_free=bytes_free,
-            more=bytes(60),  # Addresses and the like, as the body's part of the facts has.
+            more=self.more,
         )
 
     def clock_s(self, world_s: float) -> float:

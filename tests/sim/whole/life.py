@@ -16,7 +16,7 @@ import structlog
 
 from coordinator.settings import Settings
 from coordinator.types import Domain
-from multicloud.v1 import council_pb2
+from multicloud.v1 import common_pb2, council_pb2
 from tests.sim import faults
 from tests.sim.hosts import Host
 from tests.sim.whole import judging
@@ -83,6 +83,8 @@ class Life(World):
         self.source = MemorySource(self.rng)
         for host in self.hosts:
             self.disks[host.id] = self._new_disk(host, 0)
+            facts = common_pb2.NodeFacts(id=host.id, name=host.name)
+            host.more = facts.SerializeToString()
         self.people = People(self)
 
     # --- processes
