@@ -112,7 +112,7 @@ class Process:
         self.jobs = JobPlane(self.world_of_jobs, near, folder, cast(Any, datasets))
         rules.jobs(self.jobs)
         self.upkeep = self._upkeep(folder)
-        self.telling = TellingCopies(self.upkeep, lambda: 1, self._say, self.loop.time)
+        self.telling = TellingCopies(self.upkeep, lambda: 1, self._say)
         rules.upkeep(self)
         self.services: Mapping[str, Any] = {
             "CouncilService": self.council.service,
