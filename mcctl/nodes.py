@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mcctl import draining, membership, reach, show, volumes, watching
+from mcctl import draining, links, membership, reach, show, volumes, watching
 from mcctl.cli import run_async
 from mcctl.show import Cell, Table
 from multicloud.errors import McError
@@ -38,9 +38,10 @@ def nodes(
 def show_node(name: Annotated[str, typer.Argument(metavar="NODE", help="Name or id.")]) -> None:
     """One node in full."""
     found = run_async(_node(name))
-    rest = {key: value for key, value in found.items() if key != "volumes"}
+    apart = ("volumes", "links", "retry_budgets")
+    rest = {key: value for key, value in found.items() if key not in apart}
     kept = [volumes.table(found["volumes"])] if found["volumes"] else []
-    show.emit(found, [show.table_of(rest), *kept])
+    show.emit(found, [show.table_of(rest), *kept, *links.blocks(found)])
 
 
 async def _nodes() -> list[reach.Seen]:
@@ -64,6 +65,8 @@ async def _node(name: str) -> dict[str, Any]:
             found = [one for one in found if one.node.facts.id == answer.node.facts.id]
         (seen,) = await reach.measured(found[:1])
         kept = await volumes.volumes_of(client, seen.node)
+        names = {one.node.facts.id: one.node.facts.name for one in await reach.nodes(client)}
+        beside = await links.links_of(client, seen.node.facts.id, names)
     facts = seen.node.facts
     endpoints = [{"network": e.network, "api": e.api, "watch": e.watch} for e in facts.endpoints]
     return {
@@ -78,6 +81,7 @@ async def _node(name: str) -> dict[str, Any]:
             "volume": facts.council_volume or None,
         },
         "volumes": kept,
+        **beside,
     }
 
 

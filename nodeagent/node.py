@@ -214,7 +214,7 @@ class Node:
             ],
             "InsightService": [
                 EventInsight(self.roster.own.id, self.body.events),
-                self.jobs.insight,
+                *self.jobs.insight,
             ],
             "Health": [HealthService(ready, healthy, served)],
         }

@@ -71,6 +71,10 @@ class NodeClouds:
                 named[Place(entry.kind, bucket, name)] = True
         return sorted(named.items(), key=lambda item: (item[0].uri, item[0].endpoint))
 
+    def endpoints(self) -> list[EndpointState]:
+        """Those that were used."""
+        return [endpoint.state for endpoint in list(self._endpoints.values())]
+
     async def close(self) -> None:
         for endpoint in self._endpoints.values():
             if endpoint.connection is not None:

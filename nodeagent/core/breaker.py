@@ -41,6 +41,10 @@ class Breaker:
             return State.CLOSED
         return State.OPEN if now_s < self._until_s else State.HALF_OPEN
 
+    def again_s(self, now_s: float) -> float:
+        """Until it may be tried again; 0 when it may."""
+        return max(0.0, self._until_s - now_s) if self._opened else 0.0
+
     def allows(self, now_s: float) -> bool:
         """Whether it may be used now. In the half-open state that is one trial at a time."""
         match self.state(now_s):
@@ -115,6 +119,8 @@ class RetryBudget:
     share: float = 0.2  # Of a token, for each success.
     most: float = 10.0
     tokens: float = 10.0
+    retries: int = 0
+    refused: int = 0
 
     def succeeded(self) -> None:
         self.tokens = min(self.most, self.tokens + self.share)
@@ -122,6 +128,8 @@ class RetryBudget:
     def take(self) -> bool:
         """Whether one more try may be made."""
         if self.tokens < 1.0:
+            self.refused += 1
             return False
         self.tokens -= 1.0
+        self.retries += 1
         return True

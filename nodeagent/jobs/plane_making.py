@@ -12,6 +12,7 @@ from multicloud.errors import McError
 from multicloud.regions import Regions
 from multicloud.v1 import job_pb2, records_pb2
 from nodeagent.clouds.contract import Clouds
+from nodeagent.clouds.making import NodeClouds
 from nodeagent.config.live import LiveConfig
 from nodeagent.core.chunk.keys import ClusterKey
 from nodeagent.council.making import NodeCouncil
@@ -31,6 +32,7 @@ from nodeagent.jobs.plane_world import JobWorld
 from nodeagent.jobs.planning_estimate import Estimating
 from nodeagent.jobs.sources.making import sources_part
 from nodeagent.jobs.steward_safety import DeliveredSafety, Safety
+from nodeagent.jobs.traces.links import Budgeted, LinkInsight
 from nodeagent.jobs.traces.making import Fellows, keeping
 from nodeagent.jobs.traces.of_ended import tell_end
 from nodeagent.jobs.traces.of_job import OfJobs
@@ -38,6 +40,7 @@ from nodeagent.jobs.traces.service import Here, TraceInsight
 from nodeagent.jobs.working.worker import Worker
 from nodeagent.ops.folder import StateFolder
 from nodeagent.process.pool import Pool, limits_of
+from nodeagent.rpc.admin.passing import Passing
 from nodeagent.rpc.call import Call
 from nodeagent.rpc.peers import Peers
 from nodeagent.rpc.roster import Roster
@@ -86,6 +89,8 @@ class Surroundings(Protocol):
     def upkeep(self) -> NodeUpkeep: ...
     @property
     def regions(self) -> Regions: ...
+    @property
+    def clouds(self) -> NodeClouds | None: ...
     @property
     def telemetry(self) -> Telemetry: ...
 
@@ -150,7 +155,10 @@ class NodeJobs:
                 )
             ],
         }
-        self.insight = self._trace_insight(node)
+        self.insight: list[object] = [
+            self._trace_insight(node),
+            self._link_insight(node, own_worker),
+        ]
 
     def _worker(self, node: Surroundings, sources: Sources) -> Worker:
         return worker(
@@ -206,6 +214,23 @@ class NodeJobs:
             JobChunks(node.data.ground, store, self.keyring).plain,
             node.telemetry,
         )
+
+    def _link_insight(self, node: Surroundings, own_worker: Worker) -> LinkInsight:
+        brain = own_worker.parts.brain
+        found = LinkInsight(
+            Passing(node.roster, node.peers),
+            brain.clock_s,
+            brain.breakers,
+            node.data.ground.usage.now,
+            lambda: node.clouds.endpoints() if node.clouds else [],
+            lambda: [
+                Budgeted(f"the source of job {job}", one.budget, one.waits)
+                for job, one in list(own_worker.readings.items())
+            ],
+        )
+        node.telemetry.gauge("mc.breakers", found.by_state, "state")
+        node.telemetry.gauge("mc.retries.refused", found.refused)
+        return found
 
     def _trace_insight(self, node: Surroundings) -> TraceInsight:
         plane, own = self.plane, node.roster.own

@@ -70,6 +70,8 @@ METRICS: Mapping[str, Metric] = {
     "mc.work.task.duration": Metric("observe", "s", "From an offered task to its fact"),
     "mc.work.results": Metric("count", "{task}", "Acked results, by what became of their copies"),
     "mc.breaker.closed": Metric("count", "1", "Circuit breakers that closed again, by peer"),
+    "mc.breakers": Metric("gauge", "1", "Peers and endpoints that failed lately, by breaker state"),
+    "mc.retries.refused": Metric("gauge", "1", "Tries anew that no retry budget allowed"),
     "mc.breaker.opened": Metric("count", "1", "Circuit breakers that opened, by peer and reason"),
     "mc.council.ballots": Metric("count", "1", "Ballots of this node, by how they ended"),
     "mc.council.decision.duration": Metric("observe", "s", "From a wish to its decision"),

@@ -11,6 +11,7 @@ from multicloud.v1 import insight_pb2, insight_pb2_grpc
 from nodeagent.config import model
 from nodeagent.core.slow import ENOUGH, Slow
 from nodeagent.jobs.traces.keeping import TraceKeeping
+from nodeagent.jobs.traces.links import LinkInsight
 from nodeagent.jobs.traces.service import TRACES_MAX
 from nodeagent.telemetry import Telemetry
 from nodeagent.telemetry.ring import KEPT_SPANS_MAX, RING_SPANS_MAX
@@ -123,3 +124,25 @@ async def test_a_job_says_itself_how_many_of_its_chunks_are_traced(one_in: int) 
         pass
     assert int(span.traceparent[-2:], 16) % 2 == (one_in == 1)
     await own.stop()
+
+
+async def test_a_node_tells_whom_it_leaves_alone_and_which_retries_are_left(
+    people: People, trio: list[Running]
+) -> None:
+    first, second, third = trio
+    worker = first.node.jobs.insight[1]
+    assert isinstance(worker, LinkInsight)
+    for _ in range(3):
+        worker.breakers.failed(second.place.id, "STALLED", worker.clock_s(), Random(1))
+    async with bench(trio, {"a": b"data" * 999}, replicas=2) as work:
+        work.steward.give(*work.tasks())
+        await work.done(1)
+    async with channel(third, people.operator("ann", "operator")) as opened:
+        asked = insight_pb2.GetLinksRequest(node=first.place.name)
+        found = await insight(opened).GetLinks(asked)
+    links = {link.peer: link for link in found.links}
+    assert links[second.place.id].breaker == "open"
+    assert links[second.place.id].why == "STALLED"
+    assert links[second.place.id].again_s > 0
+    assert b'mc_breakers{mc_state="open"} 1.0' in telemetry(first).metrics_text()
+    worker.breakers.succeeded(second.place.id)

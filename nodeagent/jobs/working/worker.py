@@ -71,6 +71,7 @@ class WorkerParts:
 @dataclass(slots=True)
 class Worker:
     parts: WorkerParts
+    readings: dict[str, Reading] = field(default_factory=dict)  # Of jobs that run here.
     _told: bool = False
 
     async def run(self, job: str, header: Header, pull: Pull) -> None:
@@ -88,6 +89,7 @@ class Worker:
                 await PullLoop(means, header, pull, parts.rng).run()
         finally:
             parts.room.forget(job)
+            self.readings.pop(job, None)
             await source.close()
 
     def breakers(self) -> Mapping[str, State]:
@@ -158,6 +160,7 @@ class Worker:
         )
         rate = Rate(lambda: means.order.bytes_per_s_max or math.inf)
         means.reading.take = rate.take
+        self.readings[job] = means.reading
         return means
 
 
