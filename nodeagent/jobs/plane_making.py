@@ -30,7 +30,7 @@ from nodeagent.jobs.plane_manifests import DeliveredManifests
 from nodeagent.jobs.plane_working import WorkingMeans, worker
 from nodeagent.jobs.plane_world import JobWorld
 from nodeagent.jobs.planning_estimate import Estimating
-from nodeagent.jobs.sources.making import sources_part
+from nodeagent.jobs.sources.making import SourcesPart, sources_part
 from nodeagent.jobs.steward_safety import DeliveredSafety, Safety
 from nodeagent.jobs.traces.links import Budgeted, LinkInsight
 from nodeagent.jobs.traces.making import Fellows, keeping
@@ -145,20 +145,20 @@ class NodeJobs:
         self._services = {
             **self.plane.services,
             "JobService": [self._job_service(node, sources)],
-            "ExportService": [
-                ExportService(
-                    self.world,
-                    self.datasets.reading,
-                    here.sources.readers,
-                    Writing(own.name, self.datasets.reading, parts.clouds),
-                    node.regions.prices_of.isoformat(),
-                )
-            ],
+            "ExportService": [self._export_service(node, here, parts.clouds)],
         }
-        self.insight: list[object] = [
-            self._trace_insight(node),
-            self._link_insight(node, own_worker),
-        ]
+        self.insight = (self._trace_insight(node), self._link_insight(node, own_worker))
+
+    def _export_service(
+        self, node: Surroundings, here: SourcesPart, clouds: Clouds | None
+    ) -> ExportService:
+        return ExportService(
+            self.world,
+            self.datasets.reading,
+            here.sources.readers,
+            Writing(node.roster.own.name, self.datasets.reading, clouds),
+            node.regions.prices_of.isoformat(),
+        )
 
     def _worker(self, node: Surroundings, sources: Sources) -> Worker:
         return worker(

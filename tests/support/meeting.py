@@ -1,6 +1,6 @@
 """Several real nodes in the test's own loop that know each other."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -21,14 +21,15 @@ async def meeting(
     limits: dict[str, Any] | None = None,
     store: Callable[[Place], Volumes | None] = lambda _: None,
     on_disk: bool = False,
+    sections: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> list[Running]:
     """Nodes that have met: each knows where the others are."""
     nodes: list[Running] = []
     for number in range(1, count + 1):
         known = [node.address for node in nodes]
         join = {"peers": known, "greet_every_s": 0.2, "greet_timeout_s": 1.0}
-        sections = {"join": join, "limits": limits or {}, "watch": CALM}
-        place = make_place(people, folder, number, sections)
+        told = {"join": join, "limits": limits or {}, "watch": CALM, **(sections or {})}
+        place = make_place(people, folder, number, told)
         nodes.append(await stack.enter_async_context(running(place, store(place), on_disk=on_disk)))
     await until(lambda: all(_knows(a, b) for a in nodes for b in nodes if a is not b), 30)
     return nodes

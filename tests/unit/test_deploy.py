@@ -62,6 +62,7 @@ def test_jaeger_listens_on_loopback_and_every_part_of_it_is_defined() -> None:
     backends = set(jaeger["extensions"]["jaeger_storage"]["backends"])
     assert {jaeger["extensions"]["jaeger_query"]["storage"]["traces"]} == backends
     assert {jaeger["exporters"]["jaeger_storage_exporter"]["trace_storage"]} == backends
-    found = re.findall(r'endpoint: "(.*):(\d+)"', (DEPLOY / "jaeger.yaml").read_text())
+    form = r'endpoint: "(.*):\$\{env:JAEGER_[A-Z]+_PORT:-(\d+)\}"'
+    found = re.findall(form, (DEPLOY / "jaeger.yaml").read_text())
     assert {host for host, _ in found} == {"${env:JAEGER_LISTEN_HOST:-127.0.0.1}"}
     assert {int(port) for _, port in found} == {13133, 16686, 16685, 4317}
