@@ -33,7 +33,7 @@ from nodeagent.ops.decisions import Decisions
 from nodeagent.ops.folder import StateFolder
 from nodeagent.ops.heartbeat import Heartbeat
 from nodeagent.ops.stderr import CoreLine
-from nodeagent.rpc import checks, cloud_checks
+from nodeagent.rpc import bucket_checks, checks, cloud_checks
 from nodeagent.rpc.admin.audits import AuditAdmin
 from nodeagent.rpc.admin.identities import IdentityAdmin
 from nodeagent.rpc.admin.membership import MembershipAdmin
@@ -310,6 +310,7 @@ class Node:
             checks.audit(name, self.audit.healthy),
             *self.council.shown.findings(name),
             *checks.links(self.roster, self.greeter.unanswered),
+            *bucket_checks.buckets(name, self.roster.own.domain, self.data.store.buckets),
             *await cloud_checks.clouds(name, self.clouds, self.live.current),
         ]
 

@@ -3,6 +3,7 @@ that look at once never both rely on each other.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from coordinator.policy import Policy, Site, shortfall
 from coordinator.rendezvous import score
@@ -24,10 +25,12 @@ def by_rank(chunk_id: bytes, holders: Iterable[tuple[NodeId, str]]) -> list[tupl
 
 
 def keepers(policy: Policy, ranked: Sequence[Site]) -> tuple[Site, ...] | None:
-    """The first few that meet the policy by themselves; None when all of them do not.
+    """The first few nodes that meet the policy by themselves; None when all of them do not. A
+    copy in a bucket makes none on a node needless.
 
     Nobody among the keepers has keepers before itself, so none of them ever trims.
     """
+    policy = replace(policy, bucket="")
     for count in range(policy.replicas, len(ranked) + 1):
         if not any(shortfall(policy, ranked[:count])):
             return tuple(ranked[:count])

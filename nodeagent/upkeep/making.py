@@ -91,7 +91,13 @@ class NodeUpkeep:
         self._happenings = body.events
         for bucket in data.store.buckets:
             bucket.on_damage(self._in_a_bucket)
+        self.also_waits_for(self._served)
         self._telling = TellingCopies(self.upkeep, lambda: len(views.view().members), body.say)
+
+    def _served(self) -> list[str]:
+        """Whoever empties this node should have them adopted before."""
+        served = (one for one in self._data.store.buckets if one.is_served)
+        return [f"it serves {one.where.uri}: another node must adopt it" for one in served]
 
     def _in_a_bucket(self, held: Held, why: str) -> None:
         """The shortage pass finds that it is missing; here it is only told."""

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import structlog
 
 from multicloud.errors import McError
+from nodeagent.store import refusals
 from nodeagent.store.bucket.store import BucketStore
-from nodeagent.store.contract import Damaged
+from nodeagent.store.contract import Damaged, VolumeState
 from nodeagent.store.failed import FailedStore
 from nodeagent.store.wrap.around import Around
 
@@ -55,6 +56,19 @@ class LateStore(Around):
         self._callbacks.append(callback)
         if self._open is not None:
             self._open.on_damage(callback)
+
+    @property
+    def is_served(self) -> bool:
+        return self.health().state is not VolumeState.FAILED
+
+    async def trash(self, chunk_id: bytes, why: str) -> bool:
+        """Of one that is not open nothing is known, and nobody waits for it."""
+        if self._open is None:
+            raise refusals.not_found(chunk_id, self.volume)
+        return await super().trash(chunk_id, why)
+
+    async def purge(self, chunk_id: bytes) -> int:
+        return await super().purge(chunk_id) if self._open is not None else 0
 
     async def open(self) -> None:
         """One try."""

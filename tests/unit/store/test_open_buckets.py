@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from multicloud.v1 import common_pb2
 from nodeagent.clouds.contract import Place
 from nodeagent.clouds.memory import MemoryBucket, MemoryClouds
 from nodeagent.config.model import Config
+from nodeagent.rpc.bucket_checks import buckets
 from nodeagent.store.contract import VolumeState
 from nodeagent.store.open import open_volumes
 from nodeagent.store.volumes import DISK
@@ -16,7 +18,7 @@ from tests.unit.store.store_world import chunk_of, put, reason_of
 NODE = "0123456789abcdef"
 
 
-def config_of(tmp_path: Path, *buckets: dict[str, object], node: str = NODE) -> Config:
+def config_of(tmp_path: Path, *entries: dict[str, object], node: str = NODE) -> Config:
     return Config.model_validate(
         {
             "node": {
@@ -27,7 +29,7 @@ def config_of(tmp_path: Path, *buckets: dict[str, object], node: str = NODE) -> 
                 "region": "r",
                 "state_dir": str(tmp_path),
             },
-            "bucket": list(buckets),
+            "bucket": list(entries),
             "store": {"write": "buffered", "reserve_bytes": 0},
         }
     )
@@ -124,4 +126,32 @@ async def test_where_a_bucket_stands_is_told_or_its_clouds_word(
     await volumes.buckets[0].open()
     where = volumes.buckets[0].where
     assert (where.cloud, where.region) == (cloud, region)
+    await volumes.close()
+
+
+async def test_a_bucket_that_is_not_open_keeps_nothing_on_disks_from_its_trash(
+    tmp_path: Path,
+) -> None:
+    volumes = await open_volumes(config_of(tmp_path, bucket_of()), tmp_path, clouds=MemoryClouds())
+    chunk = chunk_of(1)
+    await put(volumes, chunk, None)
+    assert await volumes.trash(chunk.id, "no root")
+    assert await volumes.purge(chunk.id) == len(chunk.file)
+    assert not volumes.buckets[0].is_served
+    await volumes.close()
+
+
+async def test_a_check_names_a_bucket_that_is_away_and_one_that_is_far(tmp_path: Path) -> None:
+    clouds = MemoryClouds(copies())
+    config = config_of(tmp_path, bucket_of(), bucket_of("s3://other"))
+    volumes = await open_volumes(config, tmp_path, clouds=clouds)
+    await volumes.buckets[0].open()
+    await volumes.buckets[1].open()
+
+    def codes(cloud: str, region: str) -> list[str]:
+        own = common_pb2.Domain(cloud=cloud, region=region)
+        return [one.code for one in buckets("a", own, volumes.buckets)]
+
+    assert codes("aws", "us-east-1") == ["BUCKET_OK", "BUCKET_UNSERVED"]
+    assert codes("gcp", "r") == ["BUCKET_FAR", "BUCKET_UNSERVED"]
     await volumes.close()
