@@ -3,7 +3,9 @@
 import asyncio
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,13 +19,16 @@ from mcctl.show import Block
 from mcctl.sizes import human
 from multicloud.client import Client
 from multicloud.errors import McError
-from multicloud.streaming import read
+from multicloud.streaming import FILES_BYTES_MAX, FILES_MAX, read, read_several
 from multicloud.v1 import read_pb2
 from nodeagent.jobs.sources.globs import Globs
 
-AT_ONCE = 8  # Files.
+AT_ONCE = 8  # Files, or goes of small ones.
+SMALL_BYTES = 64 << 10  # Files up to here are fetched together.
 REDRAW_S = 0.2
 SHOWN_MAX = 10
+
+Files = list[read_pb2.DatasetFile]
 
 
 def get(
@@ -83,12 +88,22 @@ async def _get(name: str, version: str, tree: Tree, globs: Globs) -> dict[str, A
     return getting.value()
 
 
+@dataclass(slots=True)
+class _Looked:
+    """What was found in the folder of several files."""
+
+    already: int = 0
+    bytes_there: int = 0
+    differing: list[str] = field(default_factory=list)
+    missing: list[tuple[read_pb2.DatasetFile, Target]] = field(default_factory=list)
+
+
 class Getting:
     def __init__(
         self, client: Client, version: read_pb2.DatasetVersion, tree: Tree, globs: Globs
     ) -> None:
         self._client, self._version, self._tree, self._globs = client, version, tree, globs
-        self._waiting: asyncio.Queue[read_pb2.DatasetFile | None] = asyncio.Queue(4 * AT_ONCE)
+        self._waiting: asyncio.Queue[Files | None] = asyncio.Queue(4 * AT_ONCE)
         self._began_s = time.monotonic()
         self.files = self.fetched = self.already = 0
         self.bytes_fetched = self.bytes_there = 0
@@ -110,16 +125,60 @@ class Getting:
             raise _first(failed) from failed
 
     async def _list(self) -> None:
+        small: Files = []
+        small_bytes = 0
         async for file in files(self._client, self._version.name, self._version.version):
-            if _wanted(self._globs, file.path):
-                await self._waiting.put(file)
+            if not _wanted(self._globs, file.path):
+                continue
+            if file.bytes > SMALL_BYTES:
+                await self._waiting.put([file])
+                continue
+            if len(small) == FILES_MAX or small_bytes + file.bytes > FILES_BYTES_MAX:
+                await self._waiting.put(small)
+                small, small_bytes = [], 0
+            small.append(file)
+            small_bytes += file.bytes
+        if small:
+            await self._waiting.put(small)
         for _ in range(AT_ONCE):
             await self._waiting.put(None)
 
     async def _work(self) -> None:
-        while (file := await self._waiting.get()) is not None:
-            self.files += 1
-            await self._file(file)
+        while (some := await self._waiting.get()) is not None:
+            self.files += len(some)
+            if len(some) == 1:
+                await self._file(some[0])
+            else:
+                await self._together(some)
+
+    async def _together(self, some: Files) -> None:
+        """Small ones: looked at, fetched and written in one go each."""
+        looked = await asyncio.to_thread(self._look, some)
+        self.already += looked.already
+        self.bytes_there += looked.bytes_there
+        self.differing += looked.differing
+        missing = looked.missing
+        if missing:
+            wanted, paths = self._version, [file.path for file, _ in missing]
+            data = await read_several(self._client, wanted.name, wanted.version, paths)
+            targets = [target for _, target in missing]
+            await asyncio.to_thread(_put, targets, data)
+            self.fetched += len(missing)
+            self.bytes_fetched += sum(map(len, data))
+
+    def _look(self, some: Files) -> "_Looked":
+        found = _Looked()
+        for file in some:
+            target = self._tree.target(file)
+            if target.is_right():
+                found.already += 1
+                found.bytes_there += file.bytes
+                target.dress()
+            elif target.differs:
+                found.differing.append(shown(file.path))
+            else:
+                found.missing.append((file, target))
+        return found
 
     async def _file(self, file: read_pb2.DatasetFile) -> None:
         target = await asyncio.to_thread(self._tree.target, file)
@@ -174,6 +233,16 @@ class Getting:
             "differing": sorted(self.differing),
             "seconds": round(time.monotonic() - self._began_s, 3),
         }
+
+
+def _put(targets: Sequence[Target], data: Sequence[bytes]) -> None:
+    for target, content in zip(targets, data, strict=True):
+        target.begin(anew=True)
+        try:
+            target.write(content)
+            target.finish()
+        finally:
+            target.close()
 
 
 def _wanted(globs: Globs, path: bytes) -> bool:

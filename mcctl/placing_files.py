@@ -88,9 +88,11 @@ class Target:
             return True
         return bool(self._parts) and self._right_bytes(self._path) == self._file.bytes
 
-    def begin(self) -> int:
-        """Opens the draft; how much of it is right and stays."""
-        kept = self._right_bytes(self._draft)
+    def begin(self, *, anew: bool = False) -> int:
+        """Opens the draft; how much of it is right and stays: none of it where it comes `anew`."""
+        kept = 0 if anew else self._right_bytes(self._draft)
+        if anew:
+            self._part, self._part_bytes, self._hashing = 0, 0, blake3()
         flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
             self._out = os.open(self._draft, flags, 0o600)

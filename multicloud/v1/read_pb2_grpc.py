@@ -55,6 +55,11 @@ class DatasetServiceStub:
                 request_serializer=multicloud_dot_v1_dot_read__pb2.ReadFileRequest.SerializeToString,
                 response_deserializer=multicloud_dot_v1_dot_read__pb2.ReadFileResponse.FromString,
                 _registered_method=True)
+        self.ReadFiles = channel.unary_unary(
+                '/multicloud.v1.DatasetService/ReadFiles',
+                request_serializer=multicloud_dot_v1_dot_read__pb2.ReadFilesRequest.SerializeToString,
+                response_deserializer=multicloud_dot_v1_dot_read__pb2.ReadFilesResponse.FromString,
+                _registered_method=True)
         self.VerifyVersion = channel.unary_stream(
                 '/multicloud.v1.DatasetService/VerifyVersion',
                 request_serializer=multicloud_dot_v1_dot_read__pb2.VerifyVersionRequest.SerializeToString,
@@ -110,6 +115,14 @@ class DatasetServiceServicer:
     def ReadFile(self, request_iterator, context):
         """ReadFile streams a range of a file, decrypted and verified. The caller
         grants bytes, so a slow reader holds nothing up.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReadFiles(self, request, context):
+        """ReadFiles gives several small files whole, in one message: a stream for
+        each of 100,000 tiny files would cost more than the files.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -175,6 +188,11 @@ def add_DatasetServiceServicer_to_server(servicer, server):
                     servicer.ReadFile,
                     request_deserializer=multicloud_dot_v1_dot_read__pb2.ReadFileRequest.FromString,
                     response_serializer=multicloud_dot_v1_dot_read__pb2.ReadFileResponse.SerializeToString,
+            ),
+            'ReadFiles': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReadFiles,
+                    request_deserializer=multicloud_dot_v1_dot_read__pb2.ReadFilesRequest.FromString,
+                    response_serializer=multicloud_dot_v1_dot_read__pb2.ReadFilesResponse.SerializeToString,
             ),
             'VerifyVersion': grpc.unary_stream_rpc_method_handler(
                     servicer.VerifyVersion,
@@ -311,6 +329,33 @@ class DatasetService:
             '/multicloud.v1.DatasetService/ReadFile',
             multicloud_dot_v1_dot_read__pb2.ReadFileRequest.SerializeToString,
             multicloud_dot_v1_dot_read__pb2.ReadFileResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadFiles(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/multicloud.v1.DatasetService/ReadFiles',
+            multicloud_dot_v1_dot_read__pb2.ReadFilesRequest.SerializeToString,
+            multicloud_dot_v1_dot_read__pb2.ReadFilesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -43,6 +43,10 @@ class DatasetServiceStub:
     """ReadFile streams a range of a file, decrypted and verified. The caller
     grants bytes, so a slow reader holds nothing up.
     """
+    ReadFiles: _grpc.UnaryUnaryMultiCallable[_read_pb2.ReadFilesRequest, _read_pb2.ReadFilesResponse]
+    """ReadFiles gives several small files whole, in one message: a stream for
+    each of 100,000 tiny files would cost more than the files.
+    """
     VerifyVersion: _grpc.UnaryStreamMultiCallable[_read_pb2.VerifyVersionRequest, _read_pb2.VerifyVersionResponse]
     """VerifyVersion checks every copy of every chunk and streams what it finds."""
     RemoveVersion: _grpc.UnaryUnaryMultiCallable[_read_pb2.RemoveVersionRequest, _read_pb2.RemoveVersionResponse]
@@ -74,6 +78,10 @@ class DatasetServiceAsyncStub(DatasetServiceStub):
     ReadFile: _aio.StreamStreamMultiCallable[_read_pb2.ReadFileRequest, _read_pb2.ReadFileResponse]  # type: ignore[assignment]
     """ReadFile streams a range of a file, decrypted and verified. The caller
     grants bytes, so a slow reader holds nothing up.
+    """
+    ReadFiles: _aio.UnaryUnaryMultiCallable[_read_pb2.ReadFilesRequest, _read_pb2.ReadFilesResponse]  # type: ignore[assignment]
+    """ReadFiles gives several small files whole, in one message: a stream for
+    each of 100,000 tiny files would cost more than the files.
     """
     VerifyVersion: _aio.UnaryStreamMultiCallable[_read_pb2.VerifyVersionRequest, _read_pb2.VerifyVersionResponse]  # type: ignore[assignment]
     """VerifyVersion checks every copy of every chunk and streams what it finds."""
@@ -127,6 +135,16 @@ class DatasetServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_read_pb2.ReadFileResponse], _abc.AsyncIterator[_read_pb2.ReadFileResponse]]:
         """ReadFile streams a range of a file, decrypted and verified. The caller
         grants bytes, so a slow reader holds nothing up.
+        """
+
+    @_abc_1.abstractmethod
+    def ReadFiles(
+        self,
+        request: _read_pb2.ReadFilesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_read_pb2.ReadFilesResponse, _abc.Awaitable[_read_pb2.ReadFilesResponse]]:
+        """ReadFiles gives several small files whole, in one message: a stream for
+        each of 100,000 tiny files would cost more than the files.
         """
 
     @_abc_1.abstractmethod

@@ -89,6 +89,7 @@ ACCESS: Mapping[str, Rule] = {
             "DatasetService/GetVersion": _LOOK,
             "DatasetService/ListFiles": _LOOK,
             "DatasetService/ReadFile": _READ_BULK,
+            "DatasetService/ReadFiles": _READ_BULK,
             "DatasetService/VerifyVersion": replace(_LOOK, bulk=True),
             "DatasetService/RemoveVersion": _OPERATE,
             "DatasetService/RestoreVersion": _OPERATE,

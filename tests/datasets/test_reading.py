@@ -44,6 +44,23 @@ async def test_files_come_back_whole_and_by_any_range_from_every_node(trio: Shel
             assert found == whole[begin:end]
 
 
+async def test_many_small_files_are_read_in_one_go_in_the_order_asked_for(trio: Shelf) -> None:
+    small = {b"dir/%03d" % n: [b"%d" % n * n] for n in range(1, 300)} | {b"none": [b""]}
+    await trio.put("tiny", "1", small, packed=True)
+    await trio.known_everywhere("tiny", "1")
+    paths = [b"none", *sorted(small, reverse=True)[:255]]
+    for by in range(3):
+        reading = trio.datasets(by).reading
+        manifest = await reading.manifest("tiny")
+        found = await reading.several(manifest, paths, MIB)
+        assert found == [b"".join(small[path]) for path in paths]
+    with pytest.raises(McError, match="no file missing"):
+        await reading.several(manifest, [b"none", b"missing"], MIB)
+    with pytest.raises(McError) as refused:
+        await reading.several(manifest, paths, 1000)
+    assert refused.value.reason == "TOO_LARGE"
+
+
 async def test_a_node_without_copies_reads_from_the_others(trio: Shelf) -> None:
     record = await trio.put("away", "1", {b"big": BIG})
     await trio.known_everywhere("away", "1")

@@ -88,6 +88,33 @@ class Reading:
         except BaseExceptionGroup as failed:
             raise first_of(failed) from failed
 
+    async def several(
+        self, manifest: ManifestReading, paths: Sequence[bytes], bytes_max: int
+    ) -> list[bytes]:
+        """Small files whole, in their order. NOT_FOUND, or TOO_LARGE when they are not small."""
+        entries = await manifest.several(paths)
+        for path in paths:
+            if path not in entries:
+                await manifest.file(path)  # It says what is missing.
+        size_bytes = sum(entries[path][0].bytes for path in paths)
+        if size_bytes > bytes_max:
+            said = f"{size_bytes} bytes of {len(paths)} files were asked for at once"
+            raise McError("TOO_LARGE", f"{said}; {bytes_max} may be", next="read fewer at once")
+        return [await self._small(manifest, entries[path]) for path in paths]
+
+    async def _small(
+        self, manifest: ManifestReading, entries: Sequence[records_pb2.ManifestFile]
+    ) -> bytes:
+        pieces: list[bytes] = []
+
+        async def give(piece: bytes) -> None:
+            pieces.append(piece)
+
+        parts = [part for entry in entries for part in entry.parts]
+        for place, part in enumerate(parts):
+            await self._part(manifest, parts[place:], part, 0, entries[0].bytes, give)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
     async def _part(
         self,
         manifest: ManifestReading,

@@ -21,7 +21,8 @@ from nodeagent.rpc.pages import PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, page
 from nodeagent.wire.answers import Answers
 from nodeagent.wire.outlet import Purse
 
-DATA_BYTES_MAX = 1 << 20  # In one message of ReadFile.
+DATA_BYTES_MAX = 1 << 20  # In one message of ReadFile and ReadFiles.
+FILES_MAX = 256  # Of one ReadFiles.
 PARTS_TOLD_MAX = 20_000  # Of one file: about 800 KiB.
 LISTED_BYTES_MAX = 1 << 20  # In one page of files: a control message is small.
 
@@ -102,6 +103,16 @@ class DatasetService:
 
         async for answer in answers.of(work):
             yield answer
+
+    async def read_files(
+        self, request: read_pb2.ReadFilesRequest, call: Call
+    ) -> read_pb2.ReadFilesResponse:
+        if len(request.paths) > FILES_MAX:
+            said = f"{len(request.paths)} files were asked for at once; {FILES_MAX} may be"
+            raise McError("TOO_LARGE", said, next="read fewer at once")
+        manifest = await self.reading.manifest(request.name, request.version)
+        data = await self.reading.several(manifest, request.paths, DATA_BYTES_MAX)
+        return read_pb2.ReadFilesResponse(data=data)
 
     async def verify_version(
         self, request: read_pb2.VerifyVersionRequest, call: Call
