@@ -78,6 +78,10 @@ class JobPlane:
         self.pulling = Pulling(self.world, self.tasks)
         self._succession = Succession(self.world, self.headers)
 
+    def has_ended(self, job: str) -> bool:
+        known = self.known.get(job)
+        return known is not None and known.decided
+
     def keeps(self) -> Sequence[str]:
         """Why this node is needed by jobs that have not ended."""
         return [

@@ -40,6 +40,7 @@ class Census:
     tally: Tally = field(init=False)
     live_chunks: int = 0  # Of the whole cluster, as far as this node can tell; 0: it cannot.
     complete: bool = False  # All that are here were asked about all that is here.
+    hindered: str = ""  # Why not everything is known.
     dropped: int = 0  # Chunks that are live and not here any more.
     _live: Live | None = None
     _stamp: object = None
@@ -81,8 +82,8 @@ class Census:
             self._anew_s = now_s
         try:
             await self._look(now_s)
-        except BaseException:
-            self.complete = False
+        except McError as error:
+            self.complete, self.hindered = False, error.message
             raise
 
     async def _look(self, now_s: float) -> None:
@@ -96,7 +97,7 @@ class Census:
         fresh = await self._walk(live, same, now_s)
         standings = self.members.standings()
         uneven = self._uneven(standings, now_s)
-        asked: list[asyncio.Task[bool]] = []
+        asked: list[asyncio.Task[str]] = []
         async with asyncio.TaskGroup() as group:
             for site in (*self.members.others(), *self.members.buckets()):
                 standing = standings.get(site.node)
@@ -110,7 +111,8 @@ class Census:
         for node, standing in standings.items():
             if standing.presence is Presence.GONE:
                 self._asked.pop(node, None)  # Should it return, it is compared again.
-        self.complete = all(task.result() for task in asked)
+        silent = [why for task in asked if (why := task.result())]
+        self.complete, self.hindered = not silent, "; ".join(silent)
 
     async def _walk(self, live: Live, same: bool, now_s: float) -> set[bytes]:
         """What came here and is live; what went is forgotten."""
@@ -149,8 +151,8 @@ class Census:
                 break
         return found
 
-    async def _ask(self, node: NodeId, ids: list[bytes], stood: object) -> bool:
-        """Whether it answered about all of them."""
+    async def _ask(self, node: NodeId, ids: list[bytes], stood: object) -> str:
+        """Why it did not answer about all of them; "" when it did."""
         try:
             for first in range(0, len(ids), BATCH):
                 await self.ask(node, ids[first : first + BATCH])
@@ -158,9 +160,9 @@ class Census:
             if node in self._asked:
                 self._asked[node] = None
             _log.info("census_unanswered", node=node, reason=away.reason)
-            return False
+            return f"{self.members.name(node)} does not say what it has: {away.message}"
         self._asked[node] = stood
-        return True
+        return ""
 
     async def ask(self, node: NodeId, ids: Iterable[bytes], fresh_s: float = EVER_S) -> None:
         """One member about some chunks. DEADLINE when it left some out."""

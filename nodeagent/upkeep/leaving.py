@@ -36,6 +36,7 @@ class Leaving:
     happenings: Happenings
     clock_s: Callable[[], float] = time.monotonic
     waits: list[Callable[[], Sequence[str]]] = field(default_factory=list)  # Of other parts.
+    has_ended: Callable[[str], bool] = lambda job: False
     _proven_s: float | None = None  # Since when all copies elsewhere are proven.
     _proving: bool = False
     _waits: tuple[str, ...] = ()
@@ -100,8 +101,11 @@ class Leaving:
         async for held in walk(self.chunks):
             if held.chunk_id not in self.census.tally:
                 pins = await self.chunks.pins(held.chunk_id)
-                count += any(not pin.holder.startswith(PROMISE) for pin in pins)
+                count += any(map(self._needs, (pin.holder for pin in pins)))
         return count
+
+    def _needs(self, holder: str) -> bool:
+        return not (holder.startswith(PROMISE) or self.has_ended(holder))
 
 
 def _holds(holders: Sequence[tuple[str, str]], node: str) -> bool:

@@ -60,7 +60,7 @@ class Shortage:
             for _ in range(min(len(lacking), self.settings().repair_at_once_max)):
                 group.create_task(work())
         if given or refused:
-            self.hindered = refused[:WHY_CHARS_MAX]
+            self.hindered = refused
         return given
 
     async def _give(self, one: Lacking) -> str:

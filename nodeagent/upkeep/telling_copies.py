@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from multicloud.v1 import common_pb2
+from nodeagent.upkeep.shortage import WHY_CHARS_MAX
 from nodeagent.upkeep.upkeep import Upkeep
 
 LOOK_EVERY_S = 0.5
@@ -44,7 +45,7 @@ class TellingCopies:
             basis=census.basis(),
             live_chunks=census.live_chunks,
             dropped=census.dropped,
-            hindered=self.upkeep.shortage.hindered,
+            hindered=(self.upkeep.shortage.hindered or census.hindered)[:WHY_CHARS_MAX],
             leaving=None
             if left is None
             else common_pb2.LeavingFacts(

@@ -77,6 +77,10 @@ def copies_problems(
             if away
             else "`mcctl verify NAME@VERSION` names the chunks; nodes that were removed had them",
         )
+    if copies.counting and copies.hindered and not copies.debt_chunks:
+        said = f"how many copies there are is not known: {copies.hindered}"
+        remedy = "it is tried again by itself; `mcctl doctor` when it goes on"
+        yield admin_pb2.Problem(code="COPIES_UNCOUNTED", what=said, next=remedy)
     if copies.debt_chunks:
         what, remedy = _why(copies, away, frozen=frozen)
         amount = f"{_chunks(copies.debt_chunks)} ({copies.debt_bytes / MIB:.0f} MiB)"

@@ -183,6 +183,11 @@ async def test_chunks_of_running_jobs_keep_a_node(tmp_path: Path) -> None:
     assert left is not None
     assert not left.done
     assert left.waits == ("chunks of jobs that have not ended lie here: 1",)
+    leaving.upkeep.leaving.has_ended = "job-1".__eq__
+    await leaving.upkeep.leaving.look()
+    left = leaving.upkeep.leaving.left(leaving.upkeep.census.counted())
+    assert left is not None
+    assert left.done
 
 
 async def test_each_chunk_is_counted_once_with_the_copies_that_are_here(tmp_path: Path) -> None:

@@ -83,3 +83,9 @@ def test_what_is_short_is_told_with_what_is_in_the_way() -> None:
 
 def test_without_datasets_all_is_safe_at_once() -> None:
     assert copies_of([node("a", {}, 0, basis=0), node("b", {}, 0)], "a").safe
+
+
+def test_who_keeps_copies_from_being_counted_is_named() -> None:
+    silent = node("b", {}, 1, basis=0, hindered="gcp-a does not say what it has")
+    nodes = [node("a", {3: 1}, 1), silent]
+    assert "gcp-a does not say" in codes(copies_of(nodes, "a"), nodes)["COPIES_UNCOUNTED"]
