@@ -141,7 +141,8 @@ class NodeJobs:
             ended=lambda header, run: tell_end(node.telemetry, header, run.seen, run.figures),
         )
         self.plane = JobPlane(self.world, near, node.folder.path, self.datasets)
-        upkeep.also_waits_for(self.plane.keeps, self.plane.has_ended)
+        upkeep.also_waits_for(self.plane.keeps)
+        upkeep.knows_ended_jobs(self.plane.has_ended)
         self._services = {
             **self.plane.services,
             "JobService": [self._job_service(node, sources)],

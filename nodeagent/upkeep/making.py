@@ -125,11 +125,12 @@ class NodeUpkeep:
     def also_knows_keys_of(self, decided: Records) -> None:
         self._keys.decided.append(decided)
 
-    def also_waits_for(
-        self, told: Callable[[], Sequence[str]], has_ended: Callable[[str], bool]
-    ) -> None:
-        """What keeps this node from being deleted, beside its chunks; and whose pins do not."""
+    def also_waits_for(self, told: Callable[[], Sequence[str]]) -> None:
+        """What keeps this node from being deleted, beside its chunks."""
         self.upkeep.leaving.waits.append(told)
+
+    def knows_ended_jobs(self, has_ended: Callable[[str], bool]) -> None:
+        """Whose pins keep no node from being deleted."""
         self.upkeep.leaving.has_ended = has_ended
 
     async def run(self) -> None:
