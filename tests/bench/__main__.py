@@ -28,6 +28,7 @@ NAMES = (
     "ingest",
     "tls",
     "swift",
+    "s3",
     "far",
     "memory",
     "process",
