@@ -18,7 +18,9 @@ from nodeagent.clouds.way import Way
 
 BLOCK_BYTES_MAX = 4000 << 20  # What one request may put; our own parts are far smaller.
 
-logging.getLogger("azure").setLevel(logging.WARNING)  # It tells each request, with its headers.
+logging.getLogger("azure").setLevel(
+    logging.WARNING
+)  # It would tell each request, with its headers.
 
 
 async def connect(way: Way, threads: Threads) -> "AzureConnection":

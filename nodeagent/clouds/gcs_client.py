@@ -4,6 +4,7 @@ Importing this imports the SDK, which takes most of a second: only `making` does
 """
 
 import json
+import logging
 import threading
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,10 @@ from nodeagent.clouds.contract import Place, Shape, Turns
 from nodeagent.clouds.gcs import GcsBucket
 from nodeagent.clouds.threads import Threads
 from nodeagent.clouds.way import Way
+
+# What the SDK would tell of each request has its token in it.
+logging.getLogger("google").setLevel(logging.WARNING)
+logging.getLogger("urllib3").setLevel(logging.WARNING)
 
 SCOPE = "https://www.googleapis.com/auth/devstorage.read_write"
 _NO_PROJECT = "unused"  # Buckets are named without one.

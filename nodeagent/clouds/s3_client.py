@@ -3,12 +3,14 @@
 Importing this imports the SDK, which takes most of a second: only `making` does, in a thread.
 """
 
+import logging
 from typing import Any
 
 from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.credentials import Credentials, ReadOnlyCredentials
 from botocore.exceptions import ClientError
+from botocore.loaders import create_loader
 from botocore.session import Session
 
 from multicloud.errors import McError
@@ -19,8 +21,13 @@ from nodeagent.clouds.s3_errors import mapped
 from nodeagent.clouds.threads import Threads
 from nodeagent.clouds.way import Way
 
+# What the SDK would tell of each request has the session's token in it.
+logging.getLogger("botocore").setLevel(logging.WARNING)
+logging.getLogger("urllib3").setLevel(logging.WARNING)
+
 NOWHERE = "us-east-1"  # What servers that know no regions call theirs.
 _REGION = "x-amz-bucket-region"
+_MODELS = create_loader()  # Read once, for all clients.
 
 
 async def connect(way: Way, threads: Threads) -> "S3Connection":
@@ -79,6 +86,7 @@ class S3Connection:
 def client_of(way: Way, region: str = "") -> Any:
     """Blocks: boto3 reads its models from disk."""
     session = Session()
+    session.register_component("data_loader", _MODELS)
     if not (way.credentials.chain or way.credentials.anonymous):
         _sign_with(session, way.credentials)
     config = Config(

@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.servers.azurite import azurite
 from tests.support.servers.gcs import gcs
+from tests.support.servers.moto import moto
 from tests.support.servers.swift import swift
 
 _numbers = count()
@@ -36,6 +37,12 @@ def gcs_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def azurite_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with azurite(tmp_path_factory.mktemp("azurite")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def moto_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with moto(tmp_path_factory.mktemp("moto")) as url:
         yield url
 
 

@@ -1,5 +1,8 @@
 """Which buckets a node has: what is configured, what is not, and where none may be."""
 
+import subprocess
+import sys
+
 import pytest
 from pydantic import ValidationError
 
@@ -64,3 +67,16 @@ def test_places_are_those_of_the_configuration() -> None:
         (Place(S3, "both", "lab"), True),
         (Place(S3, "in", "lab"), False),
     ]
+
+
+def test_a_daemon_without_clouds_loads_no_sdk() -> None:
+    said = subprocess.run(
+        [sys.executable, "-c", "import sys, nodeagent.daemon; print(*sys.modules)"],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    ).stdout.split()
+    assert "nodeagent.clouds.making" in said
+    for sdk in ("botocore", "boto3", "google.cloud.storage", "azure", "google_crc32c"):
+        assert sdk not in said

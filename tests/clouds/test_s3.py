@@ -12,7 +12,7 @@ from nodeagent.clouds.making import NodeClouds
 from nodeagent.clouds.s3_client import client_of
 from nodeagent.clouds.way import Way
 from nodeagent.config.model import Clouds, Endpoint
-from tests.clouds.conformance import PAGE_KEYS, PART_BYTES, Conformance, World
+from tests.clouds.conformance import PAGE_KEYS, PART_BYTES, Conformance, World, keys
 from tests.support.servers.swift import KEY
 
 VARIABLE = "MC_TEST_S3_KEY"
@@ -59,3 +59,34 @@ class TestSwiftAsAws:
     test_parts = Conformance.test_a_large_object_is_put_and_read_in_parts
     test_sums = Conformance.test_checksums_are_those_of_the_bytes
     test_probe = Conformance.test_a_probe_finds_all_abilities_and_leaves_nothing
+
+
+class TestMoto:
+    """It takes wrong checksums; of put-if-absent it knows all."""
+
+    @pytest.fixture
+    async def world(self, name: str, moto_url: str) -> AsyncIterator[World]:
+        endpoint = Endpoint(kind="s3", url=moto_url, credentials=f"env:{VARIABLE}")
+        async for world in make_world(name, endpoint):
+            world.keeps_checksums = False
+            yield world
+
+    @pytest.fixture(autouse=True)
+    def key(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv(VARIABLE, "some:key")
+
+    test_absent = Conformance.test_a_put_if_absent_meets_what_is_there
+    test_order = Conformance.test_keys_come_in_the_order_of_their_bytes_over_many_pages
+    test_changed = Conformance.test_a_changed_object_is_never_read_as_the_old_one
+    test_cursor = Conformance.test_a_cursor_is_good_after_its_page_changed
+    test_beyond = Conformance.test_a_range_beyond_the_end_is_damage
+
+    async def test_a_probe_finds_that_wrong_checksums_are_taken_and_says_so(
+        self, world: World, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        able = await world.bucket.probe("", write=True)
+        assert (able.ranged_read, able.pinned_read, able.put_if_absent) == (True, True, True)
+        assert not able.checksums
+        [said] = able.said
+        assert "checksum is wrong" in said
+        assert await keys(world.bucket) == []
