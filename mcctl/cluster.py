@@ -205,3 +205,34 @@ def revoke(
 
     with unlocked(cluster) as ca:
         return run_async(revoking.revoke(ca, who, serial, reason))
+
+
+@app.command("issue-key")
+def issue_key(
+    name: Annotated[str, typer.Argument(help="The person or program that will use it.")],
+    role: Annotated[str, typer.Option(help="reader, or auditor, who lists and reads no bytes.")],
+    datasets: Annotated[str, typer.Option(metavar="GLOB", help="Which datasets.")] = "*",
+    days: DaysOption = OPERATOR_DAYS,
+) -> None:
+    """Issue a key for the S3 endpoint. Its secret is shown now and never again."""
+    from mcctl import keys as of_s3
+
+    run_async(of_s3.issue(name, role, datasets, days))
+
+
+@app.command("keys")
+def keys() -> None:
+    """The keys of the S3 endpoint, and which of them count."""
+    from mcctl import keys as of_s3
+
+    run_async(of_s3.show_all())
+
+
+@app.command("revoke-key")
+def revoke_key(
+    which: Annotated[str, typer.Argument(metavar="KEY", help="Its id, or a name: all of its.")],
+) -> int:
+    """End a key on every node, for ever; open downloads end with it."""
+    from mcctl import keys as of_s3
+
+    return run_async(of_s3.revoke(which))

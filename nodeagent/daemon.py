@@ -190,6 +190,7 @@ class Daemon:
         with suppress(TimeoutError):
             async with asyncio.timeout(drain_s):
                 await node.api_guard.emptied()
+                await node.s3.emptied()
 
     async def _extend(self) -> None:
         while True:

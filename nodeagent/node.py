@@ -59,6 +59,7 @@ from nodeagent.rpc.server import listen, server_options
 from nodeagent.rpc.services import all_rpcs, all_services
 from nodeagent.rpc.watch_links import WatchLinks
 from nodeagent.rpc.watch_service import WatchService
+from nodeagent.s3.making import NodeS3
 from nodeagent.settings import Settings
 from nodeagent.store.volumes import Volumes
 from nodeagent.telemetry import Telemetry
@@ -126,6 +127,7 @@ class Node:
         self.deliverer = self._deliverer(store)
         self.upkeep, self.council = self._upkeep(watcher), self._council(watcher)
         self.jobs = NodeJobs(self, job_parts or JobParts(clouds=clouds))
+        self.s3 = NodeS3(self, observer)
         self.removals = self.council.removals(self.decisions, self.driver.post, self._end_removed)
         for node_id in config.dev.peers:
             self.roster.peer(node_id)
@@ -201,6 +203,7 @@ class Node:
             "ChunkService": [self.data.service, self.jobs.datasets.naming],
             "CouncilService": [self.council.service],
             **self.jobs.services,
+            **self.s3.services,
             "AdminService": [
                 nodes,
                 identities,
@@ -359,7 +362,7 @@ class Node:
 
     def works(self) -> list[Coroutine[Any, Any, None]]:
         """What goes on in the main loop until it is cancelled."""
-        parts = (self.greeter, self.upkeep, self.council, self.jobs)
+        parts = (self.greeter, self.upkeep, self.council, self.jobs, self.s3)
         return [
             self.follow(),
             self.tell_volumes(),

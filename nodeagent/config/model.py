@@ -130,13 +130,30 @@ class Listen(Section):
     http: str = option("127.0.0.1:7480", "/livez /readyz /metrics without secrets; empty switches it off. Loopback unless a scraper needs it.", pattern=HTTP)
     http_public: bool = option(False, "Says that you know: whoever reaches the address of http may read it. Needed when that is not loopback.")
 
+    s3: str = option("", "The read-only S3 endpoint, TLS always and signed requests, such as 0.0.0.0:7481; empty: off. Keys: `mcctl cluster issue-key`.", pattern=HTTP)
+
     @model_validator(mode="after")
     def _rules(self) -> Self:
         host = self.http.rpartition(":")[0]
         loopback = host in ("", "localhost", "[::1]") or host.startswith("127.")
         unless(loopback or self.http_public, "http", "is readable without a certificate: keep it on 127.0.0.1, or say http_public = true")
-        ports = [port for port in map(port_of, (self.api, self.watch, self.http)) if port]
-        unless(len(ports) == len(set(ports)), "api", "api, watch and http need three different ports")
+        ports = [port for port in map(port_of, (self.api, self.watch, self.http, self.s3)) if port]
+        unless(len(ports) == len(set(ports)), "api", "api, watch, http and s3 each need a port of their own")
+        return self
+
+
+class S3(Section):
+    """The read-only S3 endpoint, where listen.s3 has an address."""
+
+    certificate: str = option("", "A certificate chain (PEM) that your tools trust. Empty: the node's own, for <id>.node.<cluster>, of the cluster's CA. Replaced files count from the next connection on.", pattern=FILE)
+    key: str = option("", "Its key (PEM), readable by nobody else.", pattern=FILE)
+    connections_max: int = option(256, "Connections at once; one more is answered with 503.", ge=4, le=4096)
+    reads_at_once_max: int = option(16, "Files that are sent at the same time, with a few MiB of memory each; others wait their turn.", ge=1, le=256)
+    stall_s: float = option(30.0, "A client that neither asks nor takes anything for so long is cut off.", ge=1, le=600)
+
+    @model_validator(mode="after")
+    def _rules(self) -> Self:
+        unless(bool(self.certificate) == bool(self.key), "key", "certificate and key are given together, or neither")
         return self
 
 
@@ -358,6 +375,7 @@ class Config(Section):
     node: Node
     advertise: list[Advertise] = option([], "Addresses that peers may use; empty: the one that it listens on.", max_length=8)
     listen: Listen = Field(default_factory=Listen)
+    s3: S3 = Field(default_factory=S3)
     identity: Identity = Field(default_factory=Identity)
     join: Join = Field(default_factory=Join)
     watch: Watch = Field(default_factory=Watch)

@@ -16,6 +16,7 @@ from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health_pb2
 
 from multicloud.v1 import (
+    access_pb2,
     admin_pb2,
     chunk_pb2,
     council_pb2,
@@ -30,6 +31,7 @@ from multicloud.v1 import (
 )
 
 FILES = (
+    access_pb2,
     admin_pb2,
     chunk_pb2,
     council_pb2,

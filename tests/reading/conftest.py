@@ -18,6 +18,8 @@ import pytest
 from identity.records import trust_json
 from multicloud.context import Context, Contexts, Endpoint
 from tests.datasets.shelf import Shelf, shelf
+from tests.reading.endpoint import Endpoint as S3Endpoint
+from tests.reading.endpoint import endpoint
 from tests.support.people import CLUSTER, People
 
 MIB = 1 << 20
@@ -53,6 +55,11 @@ FILES = {
     b"table/b.parquet": [parquet(ROWS)],
     b"table.md": [b"# ids and texts\n"],
 }
+MANY = {b"part/%04d" % number: [b"%d" % number] for number in range(1500)} | {
+    "odd/å & <b>+%.txt".encode(): [b"odd"],
+    b"odd/\xff": [b"no utf-8"],
+    b"top": [b""],
+}
 
 
 @dataclass
@@ -82,8 +89,17 @@ async def corpus(people: People, tmp_path_factory: pytest.TempPathFactory) -> As
     async with AsyncExitStack() as stack:
         trio = await shelf(stack, people, tmp_path_factory.mktemp("trio"))
         await trio.put("corpus", "1", FILES)
-        await trio.known_everywhere("corpus", "1")
+        await trio.put("many", "1", MANY, packed=True)
+        await trio.known_everywhere("many", "1")
         yield trio
+
+
+@pytest.fixture(scope="package")
+async def s3(
+    corpus: Shelf, people: People, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[S3Endpoint]:
+    async with AsyncExitStack() as stack:
+        yield await endpoint(stack, people, corpus, tmp_path_factory.mktemp("s3"), stall_s=2.0)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ async def test_fsspec_finds_describes_reads_and_caches(person: Person) -> None:
         + """
 import pickle
 fs = fsspec.filesystem("mc")
-say(fs.ls("mc://", detail=False))
+say("corpus@1" in fs.ls("mc://", detail=False))
 say(sorted(fs.ls("mc://corpus@1", detail=False)))
 say(fs.ls("corpus@1/table/", detail=False))
 say(fs.glob("mc://corpus@1/**/*.parquet"))
@@ -43,7 +43,7 @@ except OSError as error:
     )
     full = [f"corpus@1/{path.decode()}" for path in FILES]
     assert await person.runs(program) == [
-        ["corpus@1"],
+        True,
         [f"corpus@1/{name}" for name in ("big.bin", "rows.jsonl", "shards", "table", "table.md")],
         ["corpus@1/table/a.parquet", "corpus@1/table/b.parquet"],
         ["corpus@1/table/a.parquet", "corpus@1/table/b.parquet"],

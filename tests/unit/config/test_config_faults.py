@@ -84,7 +84,7 @@ CASES = [
     # Rules between options
     ("[listen]\nhttp = '0.0.0.0:7480'", 8, "listen.http", "http_public = true", ""),
     ("[listen]\nhttp = '[::]:7480'", 8, "listen.http", "http_public = true", ""),
-    ("[listen]\napi = '0.0.0.0:7444'", 8, "listen.api", "three different ports", ""),
+    ("[listen]\napi = '0.0.0.0:7444'", 8, "listen.api", "a port of their own", ""),
     ("[limits]\nbytes_in_flight_max = 8388608", 7, "limits.bytes_in_flight_per_peer_max", "not be more than bytes_in_flight_max", ""),
     ("[limits]\nmessage_bytes_max = 1048576\ncontrol_message_bytes_max = 2097152", 9, "limits.control_message_bytes_max", "not be more than message_bytes_max", ""),
     ("[limits]\ncontrol_calls_burst = 10", 8, "limits.control_calls_burst", "not be less than control_calls_per_s", ""),
