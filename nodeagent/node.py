@@ -95,7 +95,7 @@ class Node:
     ) -> None:
         config = live.current
         self.live, self.folder, self.identity, self.clouds = live, folder, identity, clouds
-        self.telemetry = watcher
+        self.telemetry, self._observer = watcher, observer
         self.audit = AuditLog(
             folder.path / "audit",
             config.audit.file_bytes_max,
@@ -136,7 +136,6 @@ class Node:
         self.exchange = self._exchange()
         self.greeter = self._greeter()
         self.guards: list[Guard] = []
-        self._observer = observer
         self._servicers = self._services(settings, ready, healthy)
 
     def _data_plane(self, store: Volumes, watcher: Watcher, spawn: Spawn) -> DataPlane:

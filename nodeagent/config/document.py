@@ -12,7 +12,8 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
-from nodeagent.config.model import NAME, WORDS, ZONE, Config, Section
+from nodeagent.config.kinds import NAME, WORDS, ZONE, Section
+from nodeagent.config.model import Config
 from nodeagent.config.options import Option, fields_of, options, quantity
 from nodeagent.config.toml import as_toml
 

@@ -10,8 +10,9 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from multicloud.errors import FieldFault
+from nodeagent.config.kinds import WORDS, Section
 from nodeagent.config.lines import Key
-from nodeagent.config.model import WORDS, Config, Section
+from nodeagent.config.model import Config
 from nodeagent.config.options import Option, fields_of, nearest, nearest_option, options
 from nodeagent.config.toml import as_key
 

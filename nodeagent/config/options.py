@@ -12,7 +12,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from nodeagent.config.model import WORDS, Config, Section
+from nodeagent.config.kinds import WORDS, Section
+from nodeagent.config.model import Config
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from identity.bundle import NodeBundle
-from nodeagent.config.model import Listen, port_of
+from nodeagent.config.kinds import port_of
+from nodeagent.config.model import Listen
 from nodeagent.install.places import Places
 
 STATE_BYTES_MIN = 1 << 30  # Less room than this serves nobody.

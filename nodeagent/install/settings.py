@@ -5,8 +5,9 @@ from typing import Any
 
 from identity.bundle import NodeBundle
 from multicloud.errors import McError
+from nodeagent.config.kinds import port_of
 from nodeagent.config.load import Loaded, load
-from nodeagent.config.model import Listen, port_of
+from nodeagent.config.model import Listen
 from nodeagent.config.toml import as_file
 from nodeagent.install.places import Places
 

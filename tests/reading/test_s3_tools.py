@@ -43,12 +43,9 @@ def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-async def test_boto3_lists_reads_ranges_and_is_refused_what_changes(
-    person: Person, s3: Endpoint
-) -> None:
-    program = (
-        BOTO
-        + """
+PROGRAM_OF_BOTO = (
+    BOTO
+    + """
 say([one["Name"] for one in s3.list_buckets(Prefix="corpus")["Buckets"]])
 pages = list(s3.get_paginator("list_objects_v2").paginate(Bucket="many"))
 say([len(pages), sum(page["KeyCount"] for page in pages), pages[0]["Contents"][0]["Key"]])
@@ -80,8 +77,13 @@ link = s3.generate_presigned_url("get_object", Params={"Bucket": "corpus", "Key"
 tls = ssl.create_default_context(cafile=ca)
 say(urllib.request.urlopen(link, context=tls).read().decode())
 """
-    )
-    assert await person.runs(program, s3.url, *await s3.key(), str(s3.ca)) == [
+)
+
+
+async def test_boto3_lists_reads_ranges_and_is_refused_what_changes(
+    person: Person, s3: Endpoint
+) -> None:
+    assert await person.runs(PROGRAM_OF_BOTO, s3.url, *await s3.key(), str(s3.ca)) == [
         ["corpus", "corpus.v1"],
         [2, len(MANY), "odd/å & <b>+%.txt"],
         len(MANY),

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from nodeagent.config.model import Config, Section
+from nodeagent.config.kinds import Section
+from nodeagent.config.model import Config
 from nodeagent.config.options import Option, fields_of, options, quantity
 from nodeagent.config.toml import as_toml
 from tools.pages.markdown import code, head, note, table
