@@ -33,6 +33,7 @@ NAMES = (
     "memory",
     "process",
     "repair",
+    "jobs",
 )
 
 

@@ -21,7 +21,7 @@ COMMAND_S_MAX = 120.0
 SAID_CHARS_MAX = 400  # The end of what a failed command has said.
 
 
-async def timed(home: Home, *words: str) -> tuple[float, str]:
+async def timed(home: Home, *words: str, within_s: float = COMMAND_S_MAX) -> tuple[float, str]:
     """Runs `mcctl` as a user does: seconds from the start of the process to its end, and output."""
     begun_s = time.monotonic()
     process = await asyncio.create_subprocess_exec(
@@ -32,7 +32,7 @@ async def timed(home: Home, *words: str) -> tuple[float, str]:
         stderr=asyncio.subprocess.PIPE,
     )
     try:
-        async with asyncio.timeout(COMMAND_S_MAX):
+        async with asyncio.timeout(within_s):
             out, err = await process.communicate()
     finally:
         if process.returncode is None:  # `dev up` takes down what it had begun.
@@ -67,10 +67,11 @@ class DevCluster:
     async def dev(self, *words: str) -> str:
         return (await timed(self.home, "dev", *words, "--name", NAME, "-o", "json"))[1]
 
-    async def run(self, *words: str) -> tuple[float, str]:
+    async def run(self, *words: str, within_s: float = COMMAND_S_MAX) -> tuple[float, str]:
         """Seconds, and the JSON that it wrote."""
         output = () if "-o" in words else ("-o", "json")
-        return await timed(self.home, *words, "--context", self.described["context"], *output)
+        context = ("--context", self.described["context"])
+        return await timed(self.home, *words, *context, *output, within_s=within_s)
 
     async def look_again(self) -> None:
         """Pids change with every start."""
