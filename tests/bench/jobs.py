@@ -3,7 +3,6 @@ another on this machine: raw bytes, records to Parquet, tiny files, and what cha
 """
 
 import json
-import resource
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ TINY, TINY_BYTES = 100_000, 1 << 10
 SMALL, SMALL_BYTES = 10_000, 64 << 10
 FILES_PER_FOLDER = 1000
 RAW_SHARE_MIN, BORDER_MAX = 0.8, 1.02
-RSS_MIB_MAX, COMMAND_MIB_MAX = 256.0, 128.0
+RSS_MIB_MAX = 256.0
 JOB_S_MAX = 900.0  # On a machine where others are at work, too.
 CLEAN = """
 input = "jsonl"
@@ -80,9 +79,6 @@ async def rows(say: Say) -> AsyncIterator[Row]:
         peak = max(cost.peak_mib(pid) for pid in cluster.pids)
         how = "of six, during all of this"
         yield Row("a daemon, peak memory", "MiB", how, peak, at="max", goal=Goal(RSS_MIB_MAX))
-        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-        how = "the largest of all its commands, which served 1 GiB as a source"
-        yield Row("`mcctl`, peak memory", "MiB", how, peak, at="max", goal=Goal(COMMAND_MIB_MAX))
 
 
 def _folder(home: Path, name: str) -> Path:
