@@ -85,7 +85,7 @@ def _waiting(run: StewardRun) -> Mapping[str, str]:
 def _state(run: StewardRun) -> "job_pb2.JobState.ValueType":
     if run.header.paused:
         return job_pb2.JOB_STATE_PAUSED
-    if run.source.away:
+    if run.source.away and not run.seen.live("ingest"):
         return job_pb2.JOB_STATE_WAITING
     if not run.steward.ledger.listed:
         return job_pb2.JOB_STATE_LISTING

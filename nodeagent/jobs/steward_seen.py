@@ -86,7 +86,7 @@ class Seen:
         while len(self._samples) > 2 and now_s - self._samples[0][0] > WINDOW_S:
             self._samples.popleft()
         moved = progress_bytes, float(sum(self.live(stage) for stage in ("ingest", "seal")))
-        if moved != self._moved:
+        if moved != self._moved or not self.standing():
             self._moved, self._moved_s = moved, now_s
 
     def _whole(self) -> Seconds:

@@ -34,6 +34,7 @@ NAMES = (
     "process",
     "repair",
     "jobs",
+    "traces",
 )
 
 
