@@ -12,14 +12,12 @@ from coordinator.jobs.ledger import Ledger, Totals
 from coordinator.policy import Policy
 from multicloud.v1 import records_pb2, task_pb2
 from nodeagent.council.copy import Copy
-from nodeagent.jobs.header import Header, Headers, read_header
-from nodeagent.jobs.keepers import Keepers
 from nodeagent.jobs.steward_ending import Ending
 from nodeagent.store.contract import Pin
 from nodeagent.upkeep.contract import Live
 from nodeagent.upkeep.surplus import Surplus
 from tests.sim.council.planted import AcceptsAnything, ForgetsPromises
-from tests.sim.whole.disk import Habits, SimKeeping
+from tests.sim.whole.disk import Habits
 from tests.sim.whole.rules import Rules
 from tests.sim.whole.shelf import Shelf
 
@@ -42,41 +40,6 @@ def _in_runs(plant: Plant) -> Plant:
 
 
 # --- keepers and stewards
-
-
-class TakesAnyPlan(SimKeeping):
-    """A keeper that lets old stewards go on."""
-
-    def _open_epoch(self, job: str, epoch: int, steward: str) -> Any:
-        return self._kept(self._ledger(job))
-
-    def _take(
-        self, ledger: Any, job: str, epoch: int, opened: int, facts: Sequence[task_pb2.Fact]
-    ) -> None:
-        for fact in facts:
-            ledger.execute("delete from fact where id = ?", (fact.id,))
-            row = fact.id, fact.epoch, fact.SerializeToString()
-            ledger.execute("insert into fact (id, epoch, body) values (?, ?, ?)", row)
-
-
-class ForgetsAtStart(SimKeeping):
-    """A keeper whose ledgers are gone after a restart."""
-
-    def __init__(self, disk: Any, loop: Any, habits: Habits) -> None:
-        disk.ledgers.clear()
-        super().__init__(disk, loop, habits)
-
-
-class OneKeeper(Keepers):
-    __slots__ = ()
-
-    @property
-    def majority(self) -> int:
-        return 1
-
-
-def _one_keeper_is_enough(run: Any) -> None:
-    run.keepers.__class__ = OneKeeper
 
 
 class CountsEveryResult(Ledger):
@@ -134,37 +97,7 @@ def _forgets_the_last_page(run: Any) -> None:
     run.source = Hasty()
 
 
-def _never_takes_over(plane: Any) -> None:
-    async def looks_away(_header: Any, _run: Any) -> None:
-        return
-
-    plane._succession = type("Idle", (), {"look": staticmethod(looks_away)})()
-
-
 # --- decisions
-
-
-class BlindHeaders(Headers):
-    """Writes over whatever came first."""
-
-    async def change(self, job: str, edit: Callable[[Any], bool | None]) -> Header:
-        header = await self.get(job)
-        value = records_pb2.JobHeader()
-        value.CopyFrom(header.value)
-        if edit(value) is False:
-            return header
-        while True:
-            now = await self.council.get(f"job/{job}")
-            made = await self.council.compare_and_set(
-                now.key, now.version, value.SerializeToString(), f"blind-{now.version}"
-            )
-            if made.changed:
-                return read_header(await self.council.get(now.key))
-
-
-def _writes_over_headers(plane: Any) -> None:
-    plane.headers = BlindHeaders(plane.near.council)
-    plane.ending.headers = plane._succession.headers = plane.headers
 
 
 class EndsAgain(Ending):
@@ -298,14 +231,6 @@ def _repairs_by_half(process: Any) -> None:
     process.upkeep.shortage.giving = Lazy()
 
 
-def _removed_is_gone_at_once(process: Any) -> None:
-    """Nobody can take it back: its chunks go with the decision."""
-    versions = process.versions
-    versions.__class__ = _subclass(
-        type(versions), is_live=lambda self, record: not record.removed_unix_ms
-    )
-
-
 def _never_collects(process: Any) -> None:
     async def nothing(*_: Any, **__: Any) -> None:
         return
@@ -339,20 +264,12 @@ PLANTED: Mapping[str, Rules] = {
     "ballots are answered before they are synced": Rules(habits=Habits(ballots_synced=False)),
     "promises are forgotten": Rules(acceptor=ForgetsPromises),
     "accepts below its promise": Rules(acceptor=AcceptsAnything),
-    "facts are answered before they are synced": Rules(habits=Habits(facts_synced=False)),
-    "keepers take plans of any steward": Rules(keeping=TakesAnyPlan),
-    "keepers forget at every start": Rules(keeping=ForgetsAtStart),
-    "one keeper is enough": Rules(jobs=_in_runs(_one_keeper_is_enough)),
     "results are counted twice": Rules(jobs=_in_runs(_counts_every_result)),
     "all results are in the version": Rules(jobs=_in_runs(_takes_every_result_into_the_version)),
     "the last page is forgotten": Rules(jobs=_in_runs(_forgets_the_last_page)),
-    "nobody takes over": Rules(jobs=_never_takes_over),
-    "headers are written over": Rules(jobs=_writes_over_headers),
     "an outcome is decided twice": Rules(jobs=_decides_twice),
     "the version is never told": Rules(jobs=_never_tells_the_version),
     "copies take what comes last": Rules(upkeep=_copies_take_whatever_comes_last),
-    "chunks are acked before they are synced": Rules(habits=Habits(chunks_synced=False)),
-    "one copy is acked": Rules(acks=1),
     "trims without asking": Rules(upkeep=_trims_without_asking),
     "collects by a stale list": Rules(upkeep=_collects_by_a_stale_list),
     "unlinks what it trashes": Rules(upkeep=_unlinks_what_it_trashes),
@@ -360,7 +277,6 @@ PLANTED: Mapping[str, Rules] = {
     "pins are let go early": Rules(jobs=_pins_are_let_go_early),
     "nothing is ever repaired": Rules(upkeep=_never_repairs),
     "two copies are thought enough": Rules(upkeep=_repairs_by_half),
-    "what is removed is gone at once": Rules(upkeep=_removed_is_gone_at_once),
     "nothing is ever collected": Rules(upkeep=_never_collects),
     "deleted chunks come back": Rules(upkeep=_deleted_comes_back),
 }

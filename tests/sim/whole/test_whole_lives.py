@@ -10,7 +10,7 @@ from tests.sim.whole.bugs import PLANTED
 from tests.sim.whole.life import Life
 
 ROOT = Path(__file__).resolve().parents[3]
-FEW, MANY, PLANTED_MAX = 25, 2000, 300
+FEW, MANY, PLANTED_MAX = 25, 2000, 100
 # One of each class, found within a few lives; `make test-all` looks for all of them.
 SOON = (
     "results are counted twice",
