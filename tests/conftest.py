@@ -12,6 +12,9 @@ from xdist.scheduler import LoadScopeScheduling
 
 from tests.support.lacking import lacking
 
+# Suites and worlds that tests import: their asserts explain themselves too.
+pytest.register_assert_rewrite("tests.unit.store.conformance", "tests.unit.store.store_world")
+
 HERE = Path(__file__).parent
 TOGETHER = ("live", "clouds")  # They share clusters, or servers of clouds.
 REAL = {"live", "rpc", "wire", "council", "sources", "datasets", "jobs", "working"}

@@ -14,6 +14,7 @@ from nodeagent.core.pipeline.counts import Counts, names
 from nodeagent.core.pipeline.cut import Part
 from nodeagent.core.pipeline.kinds import HEAD_BYTES, FileKind, csv_of, resolve
 from nodeagent.core.pipeline.model import Pipeline, Step
+from nodeagent.core.pipeline.naming import name_of
 from nodeagent.core.pipeline.source import Source, pieces
 from nodeagent.core.pipeline.steps import STEPS
 from nodeagent.process.apply import accounted, apply
@@ -21,7 +22,7 @@ from nodeagent.process.chunk import Bad, Chunk, Outcome, ReadChunk
 from nodeagent.process.dtypes import field_type
 from nodeagent.process.events import Closed, Data, Done, Event, Opened, Quarantined
 from nodeagent.process.read import Bounds, Reading
-from nodeagent.process.write import Writer, name_of, writer
+from nodeagent.process.write import Writer, writer
 
 DATA_BYTES_MAX = 1 << 20  # Of one piece of output.
 

@@ -13,7 +13,7 @@ import zstandard
 
 from multicloud.errors import McError
 from nodeagent.core.pipeline.cut import Part
-from nodeagent.core.pipeline.kinds import FileKind, csv_of, stem
+from nodeagent.core.pipeline.kinds import FileKind, csv_of
 from nodeagent.core.pipeline.model import Pipeline
 from nodeagent.core.pipeline.streams import GZIP_LEVEL, GZIP_WINDOW, ZSTD_LEVEL
 from nodeagent.core.pipeline.tars import NAMELESS
@@ -21,22 +21,12 @@ from nodeagent.process.chunk import Chunk, to_jsonl
 from nodeagent.process.read_tar import KEY
 from nodeagent.process.tar_header import tar_header
 
-ENDINGS = {"none": "", "gzip": ".gz", "zstd": ".zst"}
 PARQUET_DATA = "zstd"
 
 
 class Writer(Protocol):
     def add(self, chunk: Chunk) -> Iterator[bytes]: ...
     def end(self) -> Iterator[bytes]: ...
-
-
-def name_of(part: Part, pipeline: Pipeline) -> tuple[str, int]:
-    """The path of its output, and which part of that it is."""
-    form, compression = pipeline.output.format, pipeline.output.compression
-    if form == "same":
-        return part.path, part.index
-    ending = ENDINGS.get(compression, "") if form != "parquet" else ""
-    return f"{stem(part.path)}/part-{part.index:05}.{form}{ending}", 0
 
 
 def writer(part: Part, kind: FileKind, pipeline: Pipeline) -> Writer:

@@ -80,3 +80,5 @@ def test_a_daemon_without_clouds_loads_no_sdk() -> None:
     assert "nodeagent.clouds.making" in said
     for sdk in ("botocore", "boto3", "google.cloud.storage", "azure", "google_crc32c"):
         assert sdk not in said
+    for heavy in ("polars", "pyarrow", "aiohttp", "uvicorn"):  # Of workers, sources, the S3 door.
+        assert heavy not in said

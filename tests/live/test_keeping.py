@@ -37,7 +37,7 @@ async def test_lost_copies_are_made_anew_and_a_node_is_emptied_before_it_may_go(
     source.mkdir()
     (source / "a.bin").write_bytes(bytes(range(256)) * 4096)
     home.json("submit", str(source), "--name", "kept", "--wait", *CONTEXT, *RULES)
-    await until(lambda: status(home)["safe"], REPAIR_S_MAX)
+    await until(lambda: status(home)["safe"] and bool(copies(home)), REPAIR_S_MAX)
     chunks = copies(home)
     assert list(chunks) == ["3"]
 

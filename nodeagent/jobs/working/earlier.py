@@ -13,10 +13,10 @@ from multicloud.errors import McError
 from multicloud.v1 import job_pb2, records_pb2, task_pb2
 from nodeagent.core.chunk.keys import DatasetKey, duplicate_tag
 from nodeagent.core.pipeline.model import Pipeline
+from nodeagent.core.pipeline.naming import name_of
 from nodeagent.jobs.facts import path_bytes
 from nodeagent.jobs.working.records import part_of
 from nodeagent.jobs.working.unchanged import files_of, parts_of, why_not
-from nodeagent.process.write import name_of
 from nodeagent.wire.deliver import Delivered
 
 _log = structlog.stdlib.get_logger(__name__)
