@@ -46,6 +46,7 @@ async def _read(client: Client, job: str, nodes: Standing) -> tuple[dict[str, An
     value = {
         **fields(head),
         "wan_bytes": borders(head.cost),
+        "wan_bytes_doubled": head.cost.doubled_bytes,
         "planned_wan_bytes": borders(job_pb2.Cost(edges=head.cost.planned_edges)),
         "planned_seconds": round(head.cost.planned_seconds, 1) or None,
         "replicas": replicas,
@@ -109,6 +110,11 @@ def _screen(value: dict[str, Any], head: job_pb2.Job) -> list[Block]:
         blocks.append(f"planned: {clock(value['planned_seconds'])}, it took {clock(head.seconds)}")
     if value["wan_bytes"] or value["planned_wan_bytes"]:
         blocks.append(_beside(value["planned_wan_bytes"], value["wan_bytes"]))
+    if value["wan_bytes_doubled"]:
+        doubled = human(value["wan_bytes_doubled"])
+        blocks.append(
+            f"{doubled} of that twice: tasks that took long were given to a second worker"
+        )
     blocks += bucket_line(head.cost)
     chunks: Counter[tuple[str, ...]] = Counter()
     sizes: Counter[tuple[str, ...]] = Counter()

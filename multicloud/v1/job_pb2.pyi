@@ -363,12 +363,15 @@ class Cost(_message.Message):
     PLANNED_EDGES_FIELD_NUMBER: _builtins.int
     PLANNED_SECONDS_FIELD_NUMBER: _builtins.int
     BUCKET_FIELD_NUMBER: _builtins.int
+    DOUBLED_BYTES_FIELD_NUMBER: _builtins.int
     planned_usd: _builtins.float
     spent_usd: _builtins.float
     prices_date: _builtins.str
     """"2026-10-01" """
     planned_seconds: _builtins.float
     """0: nobody could tell."""
+    doubled_bytes: _builtins.int
+    """Of edges: by tasks that a second worker had done as well."""
     @_builtins.property
     def edges(self) -> _containers.RepeatedCompositeFieldContainer[Global___EdgeBytes]:
         """Those into a bucket too."""
@@ -389,10 +392,11 @@ class Cost(_message.Message):
         planned_edges: _abc.Iterable[Global___EdgeBytes] | None = ...,
         planned_seconds: _builtins.float = ...,
         bucket: Global___BucketCost | None = ...,
+        doubled_bytes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["bucket", b"bucket"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bucket", b"bucket", "edges", b"edges", "planned_edges", b"planned_edges", "planned_seconds", b"planned_seconds", "planned_usd", b"planned_usd", "prices_date", b"prices_date", "spent_usd", b"spent_usd"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bucket", b"bucket", "doubled_bytes", b"doubled_bytes", "edges", b"edges", "planned_edges", b"planned_edges", "planned_seconds", b"planned_seconds", "planned_usd", b"planned_usd", "prices_date", b"prices_date", "spent_usd", b"spent_usd"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -63,6 +63,7 @@ def running(run: StewardRun, world: JobWorld) -> job_pb2.Job:
     spent = figures.cost()
     job.cost.spent_usd = spent.spent_usd
     job.cost.edges.extend(spent.edges)
+    job.cost.doubled_bytes = spent.doubled_bytes
     job.counts.bytes_in = figures.bytes_in
     bucket_cost.told(run.header.planned, job.counts, job.cost)
     job.stages.extend(figures.stages(_waiting(run)))

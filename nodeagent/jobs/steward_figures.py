@@ -36,6 +36,8 @@ class Figures:
     counted: set[str] = field(default_factory=set)  # Facts, by id.
     unsafe: dict[str, str] = field(default_factory=dict)  # Tasks that cannot be made safe, why.
     _edges: dict[Edge, tuple[int, float]] = field(default_factory=dict)
+    _done_once: set[str] = field(default_factory=set)  # Tasks.
+    _doubled_bytes: int = 0
     _samples: Samples = field(default_factory=lambda: deque(maxlen=SAMPLES_KEPT))
     _next_s: float = float("-inf")
     _live: Live = field(default_factory=Live)
@@ -47,6 +49,10 @@ class Figures:
             return
         self.counted.add(fact.id)
         edges = fact.result.edges if kind == "result" else fact.safe.edges
+        if kind == "result":
+            if fact.result.task in self._done_once:
+                self._doubled_bytes += sum(edge.bytes for edge in edges)
+            self._done_once.add(fact.result.task)
         for edge in edges:
             size, usd = self._edges.get((edge.from_cloud, edge.to_cloud), (0, 0.0))
             self._edges[edge.from_cloud, edge.to_cloud] = size + edge.bytes, usd + edge.usd
@@ -126,7 +132,8 @@ class Figures:
             job_pb2.EdgeBytes(from_cloud=a, to_cloud=b, bytes=size, usd=usd)
             for (a, b), (size, usd) in sorted(self._edges.items())
         ]
-        return job_pb2.Cost(spent_usd=self.spent_usd, edges=edges)
+        doubled = self._doubled_bytes
+        return job_pb2.Cost(spent_usd=self.spent_usd, edges=edges, doubled_bytes=doubled)
 
     def stages(self, waiting: Mapping[str, str] = _NOBODY) -> list[job_pb2.StageProgress]:
         """`waiting`: what stages wait for, in plain words."""
