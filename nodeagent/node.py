@@ -61,6 +61,7 @@ from nodeagent.rpc.watch_links import WatchLinks
 from nodeagent.rpc.watch_service import WatchService
 from nodeagent.s3.making import NodeS3
 from nodeagent.settings import Settings
+from nodeagent.sinks.making import NodeSinks
 from nodeagent.store.volumes import Volumes
 from nodeagent.telemetry import Telemetry
 from nodeagent.upkeep.making import NodeUpkeep
@@ -127,7 +128,7 @@ class Node:
         self.deliverer = self._deliverer(store)
         self.upkeep, self.council = self._upkeep(watcher), self._council(watcher)
         self.jobs = NodeJobs(self, job_parts or JobParts(clouds=clouds))
-        self.s3 = NodeS3(self, observer)
+        self.s3, self.sinks = NodeS3(self, observer), NodeSinks(self)
         self.removals = self.council.removals(self.decisions, self.driver.post, self._end_removed)
         for node_id in config.dev.peers:
             self.roster.peer(node_id)
@@ -361,7 +362,7 @@ class Node:
 
     def works(self) -> list[Coroutine[Any, Any, None]]:
         """What goes on in the main loop until it is cancelled."""
-        parts = (self.greeter, self.upkeep, self.council, self.jobs, self.s3)
+        parts = (self.greeter, self.upkeep, self.council, self.jobs, self.s3, self.sinks)
         return [
             self.follow(),
             self.tell_volumes(),

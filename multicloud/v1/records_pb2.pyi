@@ -537,3 +537,55 @@ class ClusterBackup(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ClusterBackup: _TypeAlias = ClusterBackup  # noqa: Y015
+
+@_typing.final
+class SinkRecord(_message.Message):
+    """SinkRecord is the register `sink/<name>`: who sends its events, and how far."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    SENDER_FIELD_NUMBER: _builtins.int
+    SINCE_UNIX_MS_FIELD_NUMBER: _builtins.int
+    SENT_IDS_FIELD_NUMBER: _builtins.int
+    SENT_FIELD_NUMBER: _builtins.int
+    LAST_SENT_UNIX_MS_FIELD_NUMBER: _builtins.int
+    DISABLED_WHY_FIELD_NUMBER: _builtins.int
+    FAILING_WHY_FIELD_NUMBER: _builtins.int
+    FAILING_SINCE_UNIX_MS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    sender: _builtins.str
+    """A node id; empty: nobody."""
+    since_unix_ms: _builtins.int
+    """What happened earlier is not told."""
+    sent: _builtins.int
+    last_sent_unix_ms: _builtins.int
+    disabled_why: _builtins.str
+    """Empty: it is not disabled."""
+    failing_why: _builtins.str
+    """Empty: the last try went well."""
+    failing_since_unix_ms: _builtins.int
+    @_builtins.property
+    def sent_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """The newest ones, oldest first."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        sender: _builtins.str = ...,
+        since_unix_ms: _builtins.int = ...,
+        sent_ids: _abc.Iterable[_builtins.bytes] | None = ...,
+        sent: _builtins.int = ...,
+        last_sent_unix_ms: _builtins.int = ...,
+        disabled_why: _builtins.str = ...,
+        failing_why: _builtins.str = ...,
+        failing_since_unix_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["disabled_why", b"disabled_why", "failing_since_unix_ms", b"failing_since_unix_ms", "failing_why", b"failing_why", "last_sent_unix_ms", b"last_sent_unix_ms", "name", b"name", "sender", b"sender", "sent", b"sent", "sent_ids", b"sent_ids", "since_unix_ms", b"since_unix_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SinkRecord: _TypeAlias = SinkRecord  # noqa: Y015

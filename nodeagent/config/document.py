@@ -55,7 +55,8 @@ def _section(name: str, info: FieldInfo) -> str:
     for option in fields_of(kind):
         key = f"{name}.{option.key}"
         if option.entry:
-            text += "".join(_entries(options()[key], f"[{key}.NAME]"))
+            head = f"[[{key}]]" if isinstance(option.default, list) else f"[{key}.NAME]"
+            text += "".join(_entries(options()[key], head))
         else:
             text += "".join(_option(options()[key]))
     return text

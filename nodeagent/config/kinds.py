@@ -28,6 +28,7 @@ OPTIONAL_NODE_ID = r"^([0-9a-f]{16})?$"
 BUCKET = r"^((s3|gs)://[a-z0-9][a-z0-9._-]{1,253}|az://[a-z0-9]{3,24}/[a-z0-9][a-z0-9-]{1,62})(/[A-Za-z0-9._=-]+)*/?$"
 BUCKET_NAME = r"^[A-Za-z0-9][A-Za-z0-9._/-]{1,254}$"
 LOOPBACK = re.compile(r"http://(localhost|127(\.[0-9]{1,3}){3}|\[::1\])(:[0-9]+)?(/|$)")
+TOPIC = r"^[A-Za-z0-9._-]{0,200}$"
 REGION = r"^[a-z0-9-]{0,63}$"
 REFERENCE = r"^(|anonymous|(file:|secret://file)/.+|(env:|secret://env/)[A-Za-z_][A-Za-z0-9_]*|secret://systemd/[A-Za-z0-9._-]+)$"
 
@@ -44,6 +45,7 @@ WORDS = {
     FILE: "the absolute path of a file, or empty",
     ENDPOINT: "http://host:port or https://host:port, or empty",
     BUCKET_NAME: "a bucket's name, or ACCOUNT/CONTAINER",
+    TOPIC: "at most 200 letters, digits, '.', '_', '-'",
     REGION: "a region as its cloud calls it, such as eu-central-1, or empty",
     REFERENCE: "file:/PATH, env:NAME, secret://systemd/NAME, anonymous, or empty for the cloud's own chain",
 }

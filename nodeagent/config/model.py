@@ -20,6 +20,7 @@ from nodeagent.config.kinds import (
     OPTIONAL_NODE_ID,
     REFERENCE,
     REGION,
+    TOPIC,
     ZONE,
     AbsolutePath,
     Address,
@@ -241,6 +242,46 @@ class Web(Section):
     object_bytes_max: int = option(1 << 40, "Larger files are skipped. One of a server without ranges is kept on the disk under node.state_dir while it is read.", ge=1, le=1 << 50)
 
 
+class Sink(Section):
+    """Where events go. The same on all nodes that may send them: one of them does."""
+
+    name: Name = required("Its name. Another name is another sink, which begins anew.", "pager")
+    kind: Literal["webhook", "kafka", "nats"] = required("What takes them.", "webhook")
+    url: str = option("", "webhook: where each event is posted. https, http only to this machine.", examples=["https://hooks.example/mc"], pattern=ENDPOINT)
+    servers: list[Address] = option([], "kafka, nats: brokers, as host:port.", examples=[["broker.example:9093"]], max_length=32)
+    topic: str = option("", "kafka: the topic. nats: subjects begin with it, and end with the kind of the event.", pattern=TOPIC)
+    kinds: list[str] = option([], "Which events, such as job.* or version.decided. Empty: all.", examples=[["job.*"]], max_length=32)
+    secret: str = option("", "Where the secret lies: file:/PATH (0600), env:NAME, secret://systemd/NAME. webhook: whsec_…; kafka, nats: USER:PASSWORD.", examples=["secret://systemd/hook"], pattern=REFERENCE)
+    private: bool = option(False, "webhook: its host may have an address that is not public.")
+    tls: bool = option(True, "kafka, nats: false only for brokers on this machine.")
+    ca_file: str = option("", "A CA more to trust, as PEM.", pattern=FILE)
+
+    @model_validator(mode="after")
+    def _rules(self) -> Self:
+        hook = self.kind == "webhook"
+        unless(bool(self.url) == hook, "url", "a webhook needs it, others have servers")
+        unless(not self.url.startswith("http://") or LOOPBACK.match(self.url) is not None, "url", "would be told in the clear: use https, http only to this machine")
+        unless(not hook or bool(self.secret), "secret", "a webhook is signed: say where its secret lies")
+        unless(self.secret not in ("anonymous",), "secret", "leave it empty for a broker that asks for none")
+        unless(hook or bool(self.servers and self.topic), "servers", "kafka and nats need servers and a topic")
+        here = all(LOOPBACK.match(f"http://{server}/") for server in self.servers)
+        unless(self.tls or here, "tls", "only brokers on this machine may do without it")
+        return self
+
+
+class Events(Section):
+    """Events of jobs, versions and nodes, told to others."""
+
+    waiting_max: int = option(100_000, "Events of one sink that may wait on the disk; of more, the oldest are dropped and counted.", ge=100, le=10_000_000)
+    sinks: list[Sink] = option([], "Who is told.", max_length=16)
+
+    @model_validator(mode="after")
+    def _rules(self) -> Self:
+        names = [sink.name for sink in self.sinks]
+        unless(len(names) == len(set(names)), "sinks", "has a name twice: one entry for each")
+        return self
+
+
 class Work(Section):
     """What this node does for jobs. A node without the cluster key stores and works on nothing."""
 
@@ -327,6 +368,7 @@ class Config(Section):
     source: Source = Field(default_factory=Source)
     clouds: Clouds = Field(default_factory=Clouds)
     web: Web = Field(default_factory=Web)
+    events: Events = Field(default_factory=Events)
     work: Work = Field(default_factory=Work)
     shutdown: Shutdown = Field(default_factory=Shutdown)
     upkeep: Upkeep = Field(default_factory=Upkeep)

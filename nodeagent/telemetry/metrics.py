@@ -76,6 +76,7 @@ METRICS: Mapping[str, Metric] = {
     "mc.council.ballots": Metric("count", "1", "Ballots of this node, by how they ended"),
     "mc.council.decision.duration": Metric("observe", "s", "From a wish to its decision"),
     "mc.council.epoch": Metric("gauge", "1", "Of the council, as this node knows; 0: of none"),
+    "mc.events.sent": Metric("count", "{event}", "Events told to sinks, by how it went"),
     "mc.spans.dropped": Metric("gauge", "{span}", "Spans that no collector got"),
     "mc.spans.waiting": Metric("gauge", "{span}", "Spans that wait for the collector"),
 }

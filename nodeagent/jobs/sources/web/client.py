@@ -45,9 +45,18 @@ class WebClient:
 
     @asynccontextmanager
     async def asked(
-        self, method: str, url: str, headers: Mapping[str, str], size_bytes: int = 0
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        size_bytes: int = 0,
+        *,
+        body: bytes | None = None,
+        redirects_max: int = REDIRECTS_MAX,
     ) -> AsyncIterator["aiohttp.ClientResponse"]:
-        """The answer of whoever answers in the end. `size_bytes` that are expected of its body."""
+        """The answer of whoever answers in the end. `size_bytes` that are expected of its body.
+        With no redirects the first answer is it, whatever it is.
+        """
         import aiohttp
 
         limits, session = self.limits, self._opened()
@@ -57,12 +66,17 @@ class WebClient:
             total=total_s, sock_connect=CONNECT_S, sock_read=limits.silent_s
         )
         try:
-            for _ in range(REDIRECTS_MAX + 1):
+            for _ in range(redirects_max + 1):
                 demand_sound(url, limits)
                 async with session.request(
-                    method, url, headers=headers, allow_redirects=False, timeout=timeout
+                    method,
+                    url,
+                    headers=headers,
+                    data=body,
+                    allow_redirects=False,
+                    timeout=timeout,
                 ) as answer:
-                    if answer.status not in MOVED:
+                    if answer.status not in MOVED or not redirects_max:
                         yield answer
                         return
                     url = _next(url, answer.headers.get("Location", ""))
