@@ -98,6 +98,24 @@ def test_bytes_cross_a_border_once_for_each_cloud_and_never_inside() -> None:
     assert sending.borders(delivered(election, own, *same), 100, before) == {}
 
 
+def test_a_relay_that_is_not_done_yet_has_brought_the_bytes_over_the_border_once() -> None:
+    brain = Brain()
+    sending = sender(brain)
+    own = brain.members[0].id
+    clouds = {m.id: m.facts.domain.cloud for m in brain.members if m.facts}
+    away = [node for node in clouds if clouds[node] != clouds[own]]
+    relay, behind = [node for node in away if clouds[node] == clouds[away[0]]][:2]
+    edge = elected(brain).tree[0]
+    way = replace(edge, source=own, target=relay), replace(edge, source=relay, target=behind)
+    election = replace(elected(brain), tree=way)
+    first = delivered(election, own, behind)
+    assert sending.borders(first, 100) == {}
+    over = sending.borders(delivered(election, own, relay, behind), 100, first.reached.copies)
+    assert sum(crossed.bytes for crossed in over.values()) == 100
+    pushed = sending.borders(delivered(election, own, behind, failed=relay), 100)
+    assert sum(crossed.bytes for crossed in pushed.values()) == 100
+
+
 def test_a_node_that_fails_again_and_again_is_passed_by_while_others_will_do() -> None:
     brain = Brain()
     sending = sender(brain)

@@ -172,17 +172,19 @@ class Sender:
                 _log.warning("peer_left_alone", peer=failed.node, why=str(failed))
 
     def borders(self, done: Delivered, file_bytes: int, before: Collection[Copy] = ()) -> Borders:
-        """What the new copies brought over borders: along the elected tree, and to whoever took
-        the place of a target from the cheapest that had it.
+        """What the new copies brought over borders: along the elected tree, also through a node
+        that is not done with its own yet; to whoever took the place of a target from the cheapest
+        that had it.
         """
         known = self.brain.view().members
         domains = {n: m.facts.domain for n, m in known.items() if m.facts is not None}
         parents = {edge.target: edge.source or self.own for edge in _edges(done.election)}
+        failed = {one.node for one in done.reached.failures}
         have = [self.own, *(copy.node for copy in before)]
         sums: dict[tuple[str, str], Crossed] = {}
         for copy in self._new(done, before):
             parent = parents.get(copy.node, "")
-            feeders = [parent] if parent in {*have, *_nodes(done)} else have
+            feeders = [parent] if parent and parent not in failed else have
             there = domains.get(copy.node)
             here = [domains[node] for node in feeders if node in domains]
             if there is None or not here:
@@ -203,7 +205,3 @@ class Sender:
 
 def _edges(election: Election) -> Iterable[Edge]:
     return *election.tree, *election.fed
-
-
-def _nodes(done: Delivered) -> Iterable[NodeId]:
-    return (copy.node for copy in done.reached.copies)
