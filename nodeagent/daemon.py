@@ -17,6 +17,7 @@ from multicloud.errors import McError
 from nodeagent.clouds.making import node_clouds
 from nodeagent.config.live import LiveConfig
 from nodeagent.config.load import Loaded
+from nodeagent.memory import keep_bounded
 from nodeagent.node import Node
 from nodeagent.ops.folder import StateFolder, state_folder
 from nodeagent.ops.heartbeat import Heartbeat
@@ -113,7 +114,7 @@ class Daemon:
         self._measure(node)
         background = [
             group.create_task(work)
-            for work in (self.beat.run(), self._watchdog(watch), *node.works())
+            for work in (self.beat.run(), self._watchdog(watch), keep_bounded(), *node.works())
         ]
         self._up(identity)
         await self.stopping.wait()

@@ -25,7 +25,7 @@ from nodeagent.jobs.sources.parts import PIECE_BYTES
 from nodeagent.jobs.sources.uris import LAPTOP, file_uri, parse
 
 READS_AT_ONCE = 4
-PIECES_AT_ONCE = 32  # In memory, over all streams.
+PIECES_AT_ONCE = 16  # In memory, over all streams.
 LOOK_S = 3.0  # How often nodes are looked for that came or came back.
 AGAIN_S, AGAIN_S_MAX = 0.2, 5.0
 # About one node alone, whatever the others say.

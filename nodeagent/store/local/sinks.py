@@ -17,6 +17,7 @@ O_DIRECT = getattr(os, "O_DIRECT", 0)
 ALIGN_BYTES = 4096
 BUFFER_BYTES = 4 << 20
 BUFFERS_PER_PUT = 3  # Two are on their way while one is filled: one alone reaches 0.6 of that.
+SETS_KEPT = 1  # While nobody writes; each is 12 MiB that the kernel counts as ours.
 FLUSH_EVERY_BYTES = 8 << 20
 
 
@@ -108,7 +109,7 @@ class Direct:
 
 
 class Buffers:
-    """Aligned memory for direct writes, made once and used again: fresh pages are dear."""
+    """Aligned memory for direct writes, used again: fresh pages are dear. Few are kept at rest."""
 
     def __init__(self, sets_max: int) -> None:
         self._lock = Lock()
@@ -127,4 +128,7 @@ class Buffers:
 
     def give_back(self, buffers: list[memoryview]) -> None:
         with self._lock:
-            self._free.append(buffers)
+            if len(self._free) < SETS_KEPT:
+                self._free.append(buffers)
+            else:
+                self._left += 1  # Its pages go with the last who refers to it.
