@@ -43,6 +43,7 @@ TABLE: Mapping[str, Row] = {
     "verify": Row("Data", "mcctl.verify", "verify", "Have every copy of a version, or of a chunk, read and proven now."),
     "rm": Row("Data", "mcctl.datasets", "rm", "Remove a version; `undelete` brings it back for 24 h."),
     "undelete": Row("Data", "mcctl.datasets", "undelete", "Take the removal of a version back."),
+    "dashboard": Row("Look", "mcctl.dashboard", "dashboard", "Pages for a browser here: is data safe, does it move, what to type."),
     "events": Row("Look", "mcctl.events", "events", "What has happened, as each node saw it, and why."),
     "trace": Row("Look", "mcctl.trace", "trace", "A chunk's way over all nodes, hop by hop, with times."),
     "config": Row("Configuration", "mcctl.config", "app", "Check, explain and reload the configuration of nodes."),

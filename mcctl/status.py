@@ -14,6 +14,12 @@ from multicloud.v1 import admin_pb2, common_pb2, job_pb2
 
 UNDECIDED = [s for s in job_pb2.JobState.values() if s and s not in jobs_show.ENDED]
 WELL = {"alive", "draining", "left"}
+VERDICT_STYLES = {
+    "safe": "bold green",
+    "danger": "bold red",
+    "short": "bold yellow",
+    "counting": "bold yellow",
+}
 
 
 def status() -> int:
@@ -25,9 +31,14 @@ def status() -> int:
 
 async def _status() -> dict[str, Any]:
     async with reach.client() as client:
-        answer = await client.admin.GetStatus(admin_pb2.GetStatusRequest())
-        seen = reach.with_missing(answer.nodes, client.context.endpoints, answer.removed)
-        jobs = [jobs_show.fields(job) for job in await _jobs(client)]
+        return await asked(client)
+
+
+async def asked(client: Client) -> dict[str, Any]:
+    """As documented for `mcctl status -o json`."""
+    answer = await client.admin.GetStatus(admin_pb2.GetStatusRequest())
+    seen = reach.with_missing(answer.nodes, client.context.endpoints, answer.removed)
+    jobs = [jobs_show.fields(job) for job in await _jobs(client)]
     return {
         "cluster": answer.cluster,
         "answered_by": client.node.name or client.node.address,
@@ -123,17 +134,24 @@ def _screen(found: dict[str, Any]) -> list[Block]:
     return blocks
 
 
-def _verdict(found: dict[str, Any]) -> Cell:
-    """Danger is what one more loss, or a person who waits, may turn into lost data."""
+def verdict(found: dict[str, Any]) -> tuple[str, str]:
+    """A word for programs and a sentence for people. Danger is what one more loss, or a person who
+    waits, may turn into lost data.
+    """
     if found["safe"]:
-        return Cell("all data safe", "bold green")
+        return "safe", "all data safe"
     by_copies = {int(copies): chunks for copies, chunks in found["chunks_by_copies"].items()}
     codes = {problem["code"] for problem in found["problems"]}
     if codes & {"CHUNK_LOST", "COPIES_AWAY"} or by_copies.get(0) or by_copies.get(1):
-        return Cell("DATA IN DANGER", "bold red")
+        return "danger", "DATA IN DANGER"
     if found["repair_debt"]["chunks"] or codes & {"DAMAGE"}:
-        return Cell("not all data is safe: copies are missing", "bold yellow")
-    return Cell("not known yet: copies are being counted", "bold yellow")
+        return "short", "not all data is safe: copies are missing"
+    return "counting", "not known yet: copies are being counted"
+
+
+def _verdict(found: dict[str, Any]) -> Cell:
+    word, sentence = verdict(found)
+    return Cell(sentence, VERDICT_STYLES[word])
 
 
 def _copies_line(found: dict[str, Any]) -> str:

@@ -54,6 +54,7 @@ def up(
     described = run_async(bring_up(folder, nodes=nodes, clouds=clouds, wan=wan, traces=traces))
     tables.cluster(described)
     show.next_step(f"`mcctl{tables.context_option(described)} nodes`, then `mcctl dev --help`")
+    show.next_step(f"`mcctl{tables.context_option(described)} dashboard` for a browser")
 
 
 async def bring_up(
