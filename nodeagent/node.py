@@ -25,6 +25,7 @@ from nodeagent.config.live import LiveConfig
 from nodeagent.core.bucket import Buckets
 from nodeagent.council.making import NodeCouncil
 from nodeagent.driver import Driver, settings_of
+from nodeagent.history.making import NodeHistory
 from nodeagent.jobs.plane_making import JobParts, NodeJobs
 from nodeagent.known import Known
 from nodeagent.ops.audit import AuditLog
@@ -122,13 +123,13 @@ class Node:
             self.known.name_of,
             self.data.room,
         )
-        self.regions = regions.load()
-        brain = settings_of(config.watch)
+        self.regions, brain = regions.load(), settings_of(config.watch)
         self.driver = Driver(self.body, brain, rng or Random(), self.regions.rtt_ms)
         self.deliverer = self._deliverer(store)
         self.upkeep, self.council = self._upkeep(watcher), self._council(watcher)
         self.jobs = NodeJobs(self, job_parts or JobParts(clouds=clouds))
         self.s3, self.sinks = NodeS3(self, observer), NodeSinks(self)
+        self.history = NodeHistory(self)
         self.removals = self.council.removals(self.decisions, self.driver.post, self._end_removed)
         for node_id in config.dev.peers:
             self.roster.peer(node_id)
@@ -218,6 +219,7 @@ class Node:
             "InsightService": [
                 EventInsight(self.roster.own.id, self.body.events),
                 *self.jobs.insight,
+                self.history.insight,
             ],
             "Health": [HealthService(ready, healthy, served)],
         }
@@ -362,12 +364,13 @@ class Node:
 
     def works(self) -> list[Coroutine[Any, Any, None]]:
         """What goes on in the main loop until it is cancelled."""
-        parts = (self.greeter, self.upkeep, self.council, self.jobs, self.s3, self.sinks)
+        parts = (self.greeter, self.upkeep, self.council, self.jobs)
+        ends = (self.s3, self.sinks, self.history)
         return [
             self.follow(),
             self.tell_volumes(),
             self.data.store.run(),
-            *(p.run() for p in parts),
+            *(p.run() for p in (*parts, *ends)),
         ]
 
     async def close(self) -> None:

@@ -30,12 +30,17 @@ class QueryHistoryRequest(_message.Message):
     POINTS_MAX_FIELD_NUMBER: _builtins.int
     NODE_FIELD_NUMBER: _builtins.int
     from_unix_s: _builtins.int
+    """0: an hour before."""
     until_unix_s: _builtins.int
+    """0: now."""
     points_max: _builtins.int
+    """Of each series; 0: 120."""
     node: _builtins.str
     """Empty: all."""
     @_builtins.property
-    def metrics(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def metrics(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """With all their labels, or one series: `mc.peers{state=alive}`. Empty: all."""
+
     def __init__(
         self,
         *,
@@ -59,19 +64,25 @@ class QueryHistoryResponse(_message.Message):
 
     SERIES_FIELD_NUMBER: _builtins.int
     UNREACHABLE_NODES_FIELD_NUMBER: _builtins.int
+    MARKS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def series(self) -> _containers.RepeatedCompositeFieldContainer[Global___Series]: ...
     @_builtins.property
     def unreachable_nodes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def marks(self) -> _containers.RepeatedCompositeFieldContainer[Global___Event]:
+        """What the curves are to be read with: starts, reloads, deaths."""
+
     def __init__(
         self,
         *,
         series: _abc.Iterable[Global___Series] | None = ...,
         unreachable_nodes: _abc.Iterable[_builtins.str] | None = ...,
+        marks: _abc.Iterable[Global___Event] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["series", b"series", "unreachable_nodes", b"unreachable_nodes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["marks", b"marks", "series", b"series", "unreachable_nodes", b"unreachable_nodes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

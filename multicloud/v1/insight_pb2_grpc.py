@@ -82,7 +82,8 @@ class InsightServiceServicer:
     """
 
     def QueryHistory(self, request, context):
-        """QueryHistory gives the samples of a metric over a time.
+        """QueryHistory gives figures over a time, of one node or of all; counters as
+        what they grew by a second, durations as their mean.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -36,7 +36,9 @@ class InsightServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> InsightServiceAsyncStub: ...
     QueryHistory: _grpc.UnaryUnaryMultiCallable[_insight_pb2.QueryHistoryRequest, _insight_pb2.QueryHistoryResponse]
-    """QueryHistory gives the samples of a metric over a time."""
+    """QueryHistory gives figures over a time, of one node or of all; counters as
+    what they grew by a second, durations as their mean.
+    """
     GetTrace: _grpc.UnaryUnaryMultiCallable[_insight_pb2.GetTraceRequest, _insight_pb2.GetTraceResponse]
     """GetTrace collects a trace's spans from the rings of all nodes."""
     KeepTraces: _grpc.UnaryUnaryMultiCallable[_insight_pb2.KeepTracesRequest, _insight_pb2.KeepTracesResponse]
@@ -60,7 +62,9 @@ class InsightServiceAsyncStub(InsightServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     QueryHistory: _aio.UnaryUnaryMultiCallable[_insight_pb2.QueryHistoryRequest, _insight_pb2.QueryHistoryResponse]  # type: ignore[assignment]
-    """QueryHistory gives the samples of a metric over a time."""
+    """QueryHistory gives figures over a time, of one node or of all; counters as
+    what they grew by a second, durations as their mean.
+    """
     GetTrace: _aio.UnaryUnaryMultiCallable[_insight_pb2.GetTraceRequest, _insight_pb2.GetTraceResponse]  # type: ignore[assignment]
     """GetTrace collects a trace's spans from the rings of all nodes."""
     KeepTraces: _aio.UnaryUnaryMultiCallable[_insight_pb2.KeepTracesRequest, _insight_pb2.KeepTracesResponse]  # type: ignore[assignment]
@@ -87,7 +91,9 @@ class InsightServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _insight_pb2.QueryHistoryRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_insight_pb2.QueryHistoryResponse, _abc.Awaitable[_insight_pb2.QueryHistoryResponse]]:
-        """QueryHistory gives the samples of a metric over a time."""
+        """QueryHistory gives figures over a time, of one node or of all; counters as
+        what they grew by a second, durations as their mean.
+        """
 
     @_abc_1.abstractmethod
     def GetTrace(

@@ -100,7 +100,7 @@ ACCESS: Mapping[str, Rule] = {
             "AccessService/IssueKey": _ADMIN,
             "AccessService/ListKeys": _AUDIT,
             "AccessService/RevokeKey": _ADMIN,
-            "InsightService/QueryHistory": _LOOK,
+            "InsightService/QueryHistory": _passed(_LOOK),
             "InsightService/GetTrace": _passed(_LOOK),
             "InsightService/KeepTraces": _NODES,
             "InsightService/GetLinks": _passed(_LOOK),

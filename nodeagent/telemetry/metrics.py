@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.metrics import CallbackOptions, Counter, Histogram, Observation
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import (
@@ -22,6 +21,7 @@ from opentelemetry.sdk.resources import Resource
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 
 from nodeagent.telemetry.collector import Collector
+from nodeagent.telemetry.sampling import Sample, SamplingReader
 
 LABEL_CHARS_MAX = 96
 SEND_EVERY_MS = 10_000
@@ -65,6 +65,14 @@ METRICS: Mapping[str, Metric] = {
     "mc.upkeep.repair.duration": Metric("observe", "s", "From damage found to a good copy"),
     "mc.upkeep.open": Metric("gauge", "{chunk}", "Damaged chunks not repaired yet, by state"),
     "mc.upkeep.trash": Metric("count", "{chunk}", "Chunks into the trash, back and out of it"),
+    "mc.chunks.copies": Metric(
+        "gauge", "{chunk}", "Chunks counted here, by copies; 4 is 4 or more"
+    ),
+    "mc.repair.debt": Metric("gauge", "{chunk}", "Chunks counted here that are short of copies"),
+    "mc.repair.debt.size": Metric("gauge", "By", "Bytes of chunks that are short of copies"),
+    "mc.repair.debt.age": Metric("gauge", "s", "Since the oldest of them became short"),
+    "mc.link.rtt": Metric("gauge", "s", "Round trip to a peer, without its service time"),
+    "mc.cluster.frozen": Metric("gauge", "1", "1 while copying is frozen: much was lost at once"),
     "mc.deliveries": Metric("count", "{chunk}", "Chunks sent from here, by how far they came"),
     "mc.work.tasks": Metric("count", "{task}", "Tasks of jobs that ended here, by how"),
     "mc.work.task.duration": Metric("observe", "s", "From an offered task to its fact"),
@@ -96,7 +104,9 @@ LABELS: Mapping[str, str] = {
     "outcome": "mc.outcome",
     "decision": "mc.decision",
     "what": "mc.what",
+    "copies": "mc.copies",
 }
+_SHORT = {long: short for short, long in LABELS.items()}
 
 
 class Metrics:
@@ -105,8 +115,8 @@ class Metrics:
     def __init__(self, resource: Resource, collector: Collector | None) -> None:
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
-        reader = PrometheusMetricReader(scope_info_enabled=False, registry=self._registry)
-        readers: list[MetricReader] = [reader]
+        self._reader = SamplingReader(self._registry)
+        readers: list[MetricReader] = [self._reader]
         if collector is not None:
             exporter = _OtlpExporter(collector)
             readers.append(
@@ -148,6 +158,10 @@ class Metrics:
         """All of it as Prometheus reads it."""
         return generate_latest(self._registry)
 
+    def samples(self) -> list[Sample]:
+        """All of it as plain figures."""
+        return self._reader.sample()
+
     def flush(self) -> None:
         self._provider.force_flush()
 
@@ -173,6 +187,11 @@ class _OtlpExporter(MetricExporter):
 
     def shutdown(self, timeout_millis: float = 30_000, **_more: Any) -> None:
         pass  # The collector's connection belongs to who made it.
+
+
+def label_of(attribute: str) -> str:
+    """A label as people write it, of the attribute that carries it."""
+    return _SHORT.get(attribute, attribute)
 
 
 def _row(name: str, kind: str) -> Metric:

@@ -89,6 +89,7 @@ class Telemetry:
         self.observe = self.metrics.observe
         self.gauge = self.metrics.gauge
         self.metrics_text = self.metrics.text
+        self.samples = self.metrics.samples
 
     @classmethod
     def start(

@@ -68,7 +68,7 @@ async def test_a_role_may_what_its_rows_say_and_nothing_else(
 async def test_an_rpc_that_is_not_served_yet_is_unsupported_only_for_who_may_call_it(
     node: Running, people: People
 ) -> None:
-    path = "/multicloud.v1.InsightService/QueryHistory"
+    path = "/multicloud.v1.InsightService/ListAlerts"
     async with channel(node, people.operator("olga", "operator")) as opened:
         assert await _outcome(opened, path) == "UNSUPPORTED"
     async with channel(node, people.operator("mia", "metrics")) as opened:
