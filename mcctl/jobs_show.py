@@ -5,7 +5,7 @@ from typing import Any
 
 from mcctl.place import survives
 from mcctl.show import Block, Cell, Table
-from mcctl.sizes import human
+from mcctl.sizes import human, human_ms
 from multicloud.v1 import job_pb2
 
 DONE, FAILED, CANCELLED = (
@@ -44,6 +44,8 @@ def fields(job: job_pb2.Job) -> dict[str, Any]:
         "error": job.error or None,
         "source": job.spec.source,
         "base_version": job.base_version or None,
+        "follow": _follow(job),
+        "batch": _batch(job),
         "source_done": job.source_done,
         "submitter": job.submitter,
         "created": job.created_time or None,
@@ -55,6 +57,28 @@ def fields(job: job_pb2.Job) -> dict[str, Any]:
         "links": [_link(link) for link in job.links],
         "usd": usd(job.cost),
         "survives": survives(job.survival),
+    }
+
+
+def _follow(job: job_pb2.Job) -> dict[str, Any] | None:
+    rule = job.spec.follow
+    if not job.spec.HasField("follow"):
+        return None
+    return {field.name: getattr(rule, field.name) for field in rule.DESCRIPTOR.fields}
+
+
+def _batch(job: job_pb2.Job) -> dict[str, Any] | None:
+    """The newest of a standing job, or that which a job is."""
+    found = job.batch if job.batch.number else job.spec.batch
+    if not found.number:
+        return None
+    return {
+        "standing_job": found.standing_job,
+        "number": found.number,
+        "job": job.batch_job or (None if job.batch.number else job.id),
+        "changed_until_unix_ms": found.changed_until_unix_ms,
+        "files": found.files,
+        "bytes": found.bytes,
     }
 
 
@@ -132,6 +156,8 @@ def table(jobs: Sequence[job_pb2.Job]) -> Block:
 
 def screen(job: job_pb2.Job) -> list[Block]:
     """Everything that a person asks of one job, in a few lines."""
+    if job.spec.HasField("follow"):
+        return _standing(job)
     counts, state = job.counts, state_name(job.state)
     after = f" after {clock(job.seconds)}" if job.seconds else ""
     blocks: list[Block] = [
@@ -140,6 +166,10 @@ def screen(job: job_pb2.Job) -> list[Block]:
         f"objects: {counts.objects_listed} listed, {counts.objects_ingested} ingested, "
         f"{counts.objects_skipped} skipped ({human(counts.bytes_in)} read)",
     ]
+    if job.spec.batch.number:
+        blocks.append(
+            f"batch {job.spec.batch.number} of standing job {job.spec.batch.standing_job}"
+        )
     if job.base_version:
         blocks.append(
             f"since {job.spec.dataset}@{job.base_version}: {counts.objects_taken} objects are "
@@ -168,6 +198,29 @@ def screen(job: job_pb2.Job) -> list[Block]:
         blocks.append(Cell(job.error, "bold red"))
     if job.trace_id:
         blocks.append(f"trace {job.trace_id}")
+    return blocks
+
+
+def _standing(job: job_pb2.Job) -> list[Block]:
+    rule, last, state = job.spec.follow, job.batch, state_name(job.state)
+    sooner = [f"at {rule.files} new files"] if rule.files else []
+    sooner += [f"at {human(rule.bytes)} in new files"] if rule.bytes else []
+    blocks: list[Block] = [
+        Cell(f"standing job {job.id}: {state}: {job.spec.dataset}", STYLES.get(state, "bold")),
+        f"follows {job.spec.source}" + (f" from {job.steward}" if job.steward else ""),
+        f"a version every {human_ms(rule.every_ms)} if anything is new"
+        + "".join(f", or {word}" for word in sooner),
+        f"files are settled {human_ms(rule.settle_ms)} after their last change; "
+        f"all are listed every {human_ms(rule.rescan_ms)}",
+    ]
+    if last.number:
+        of = f" (job {job.batch_job})" if job.batch_job else ""
+        blocks.append(f"batch {last.number}{of}: {last.files} files, {human(last.bytes)}")
+    if job.survival.sentence:
+        blocks.append(job.survival.sentence)
+    blocks += [Cell(f"now: {why}", "yellow") for why in job.blocked]
+    if job.error:
+        blocks.append(Cell(job.error, "bold red"))
     return blocks
 
 

@@ -22,13 +22,16 @@ from mcctl.options import options
 from mcctl.plan_counted import counted
 from mcctl.submit_options import (
     REPLICAS,
+    SETTLE,
     Ack,
     Allow,
     Anew,
+    Batch,
     BucketCopy,
     BwLimit,
     DatasetName,
     Exclude,
+    Follow,
     Include,
     MaxUsd,
     Near,
@@ -36,9 +39,11 @@ from mcctl.submit_options import (
     PipelineFile,
     Replicas,
     RequestId,
+    Settle,
     Source,
     Spread,
     Strict,
+    following,
     origin,
     origin_of,
     spec,
@@ -73,6 +78,9 @@ def submit(
     strict: Strict = False,
     anew: Anew = False,
     request_id: RequestId = "",
+    follow: Follow = False,
+    batch: Batch = None,
+    settle: Settle = SETTLE,
     wait: Annotated[
         bool, typer.Option("--wait", help="Stay to the end, also without a terminal.")
     ] = False,
@@ -82,16 +90,14 @@ def submit(
     """Make a dataset version of a source: through a pipeline, into copies as the policy asks.
 
     On a terminal it follows to the end. Else it returns once the job is decided, for files of
-    this machine once every byte is acked. Ctrl-C leaves the job alone.
+    this machine once every byte is acked. Ctrl-C leaves the job alone. With --follow it returns
+    once the standing job is decided.
     """
     if resume:
         if source or name or dry_run:
             raise McError("USAGE", "--resume takes a job and nothing else", next="drop the rest")
         return attended(lambda followed: _resumed(resume, followed, wait=wait, strict=strict))
-    if not source or not name:
-        missing = "a source" if not source else "the dataset's name"
-        raise McError("USAGE", f"{missing} is missing", next="mcctl submit SOURCE --name NAME")
-    found = origin(source)
+    found = _origin(source, name)
     wanted = spec(
         found,
         name=name,
@@ -108,14 +114,26 @@ def submit(
         max_usd=max_usd,
         strict=strict,
         anew=anew,
+        follow=following(found, follow=follow, settle=settle, batch=batch),
     )
     if dry_run:
         plan.planned(found, wanted)
         return 0
-    request = job_pb2.CreateJobRequest(
+    request = _request(request_id, wanted)
+    return attended(lambda followed: _submitted(request, found, followed, wait=wait))
+
+
+def _origin(source: str, name: str) -> Origin:
+    if not source or not name:
+        missing = "a source" if not source else "the dataset's name"
+        raise McError("USAGE", f"{missing} is missing", next="mcctl submit SOURCE --name NAME")
+    return origin(source)
+
+
+def _request(request_id: str, wanted: job_pb2.JobSpec) -> job_pb2.CreateJobRequest:
+    return job_pb2.CreateJobRequest(
         request_id=request_id or uuid4().hex, spec=wanted, traceparent=_traceparent()
     )
-    return attended(lambda followed: _submitted(request, found, followed, wait=wait))
 
 
 async def _submitted(
@@ -148,7 +166,8 @@ async def _on(
     job: job_pb2.Job, source: Origin, followed: Followed, *, wait: bool, strict: bool
 ) -> int:
     """The job from here on, as far as somebody looks."""
-    stay = wait or (show.on_terminal() and options().output == "table")
+    on_screen = show.on_terminal() and options().output == "table"
+    stay = wait or (on_screen and not job.spec.HasField("follow"))
     streams = options().output == "jsonl" and wait
     if not streams and options().output == "table":
         show.note(f"job {job.id}: {named(job)} is {state_name(job.state)}")

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from mcctl.place import spread_rule
-from mcctl.sizes import size_bytes
+from mcctl.sizes import is_time, size_bytes, time_ms
 from multicloud.errors import McError
 from multicloud.v1 import job_pb2
 from nodeagent.jobs.sources.uris import DIRECT, LAPTOP, NODE, file_uri, parse
@@ -77,6 +77,21 @@ MaxUsd = Annotated[
 Anew = Annotated[
     bool,
     typer.Option("--no-incremental", help="Read all of it, also what has not changed."),
+]
+Follow = Annotated[
+    bool,
+    typer.Option("--follow", help="A standing job: a new version whenever files are new."),
+]
+Settle = Annotated[
+    str, typer.Option("--settle", metavar="TIME", help="--follow: files unchanged for so long.")
+]
+Batch = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--batch",
+        metavar="WHEN",
+        help="--follow: a version at most every 1m, or sooner at 1GiB or 1000files; repeatable.",
+    ),
 ]
 RequestId = Annotated[
     str, typer.Option("--request-id", metavar="ID", help="The same twice is one job.")
@@ -147,6 +162,7 @@ def spec(
     max_usd: float,
     strict: bool,
     anew: bool = False,
+    follow: job_pb2.Follow | None = None,
 ) -> job_pb2.JobSpec:
     """What the job is, from what was typed."""
     if ack > replicas:
@@ -170,7 +186,37 @@ def spec(
         exclude=exclude or (),
         strict=strict,
         anew=anew,
+        follow=follow,
     )
+
+
+SETTLE = "5s"
+EVERY_MS, RESCAN_MS = 60_000, 30_000
+FILES = "files"
+
+
+def following(
+    source: Origin, *, follow: bool, settle: str, batch: list[str] | None
+) -> job_pb2.Follow | None:
+    """How a standing job closes batches; None for a job that is none."""
+    if not follow:
+        if batch or settle != SETTLE:
+            said = "--batch and --settle are of standing jobs"
+            raise McError("USAGE", said, next="add --follow")
+        return None
+    if source.folder is not None:
+        said = "--follow needs a source that is always there, and this machine may go"
+        raise McError("USAGE", said, next="name a folder of a node: node://NAME/path")
+    rule = job_pb2.Follow(settle_ms=time_ms(settle), every_ms=EVERY_MS, rescan_ms=RESCAN_MS)
+    for word in batch or ():
+        count = word.removesuffix(FILES).strip()
+        if word.endswith(FILES) and count.isdecimal():
+            rule.files = int(count)
+        elif is_time(word):
+            rule.every_ms = time_ms(word)
+        else:
+            rule.bytes = size_bytes(word)
+    return rule
 
 
 def _pipeline(file: Path) -> str:

@@ -89,6 +89,8 @@ class JobSpec(_message.Message):
     EXCLUDE_FIELD_NUMBER: _builtins.int
     STRICT_FIELD_NUMBER: _builtins.int
     ANEW_FIELD_NUMBER: _builtins.int
+    FOLLOW_FIELD_NUMBER: _builtins.int
+    BATCH_FIELD_NUMBER: _builtins.int
     dataset: _builtins.str
     source: _builtins.str
     """URI"""
@@ -106,6 +108,14 @@ class JobSpec(_message.Message):
     def include(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
     def exclude(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def follow(self) -> Global___Follow:
+        """Set: a standing job, which makes a job of every batch."""
+
+    @_builtins.property
+    def batch(self) -> Global___Batch:
+        """Set by the cluster alone: of which standing job this is a batch."""
+
     def __init__(
         self,
         *,
@@ -120,14 +130,97 @@ class JobSpec(_message.Message):
         exclude: _abc.Iterable[_builtins.str] | None = ...,
         strict: _builtins.bool = ...,
         anew: _builtins.bool = ...,
+        follow: Global___Follow | None = ...,
+        batch: Global___Batch | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "follow", b"follow", "policy", b"policy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["anew", b"anew", "bandwidth_bytes_per_s_max", b"bandwidth_bytes_per_s_max", "chunk_size_bytes", b"chunk_size_bytes", "dataset", b"dataset", "exclude", b"exclude", "include", b"include", "pipeline_toml", b"pipeline_toml", "policy", b"policy", "source", b"source", "strict", b"strict", "usd_max", b"usd_max"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["anew", b"anew", "bandwidth_bytes_per_s_max", b"bandwidth_bytes_per_s_max", "batch", b"batch", "chunk_size_bytes", b"chunk_size_bytes", "dataset", b"dataset", "exclude", b"exclude", "follow", b"follow", "include", b"include", "pipeline_toml", b"pipeline_toml", "policy", b"policy", "source", b"source", "strict", b"strict", "usd_max", b"usd_max"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___JobSpec: _TypeAlias = JobSpec  # noqa: Y015
+
+@_typing.final
+class Follow(_message.Message):
+    """Follow is how a standing job closes batches. A batch is the whole source as
+    far as it is settled; what an earlier one had is taken over, and not read.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SETTLE_MS_FIELD_NUMBER: _builtins.int
+    EVERY_MS_FIELD_NUMBER: _builtins.int
+    FILES_FIELD_NUMBER: _builtins.int
+    BYTES_FIELD_NUMBER: _builtins.int
+    RESCAN_MS_FIELD_NUMBER: _builtins.int
+    settle_ms: _builtins.int
+    """A file that changed within that time is not settled."""
+    every_ms: _builtins.int
+    """A batch closes so long after the one before, if there is anything new."""
+    files: _builtins.int
+    """Or sooner, at so many new files; 0: never sooner."""
+    bytes: _builtins.int
+    """Or sooner, at so many bytes in new files; 0: never sooner."""
+    rescan_ms: _builtins.int
+    """Between two looks at the source that nothing has hinted at."""
+    def __init__(
+        self,
+        *,
+        settle_ms: _builtins.int = ...,
+        every_ms: _builtins.int = ...,
+        files: _builtins.int = ...,
+        bytes: _builtins.int = ...,
+        rescan_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "every_ms", b"every_ms", "files", b"files", "rescan_ms", b"rescan_ms", "settle_ms", b"settle_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Follow: _TypeAlias = Follow  # noqa: Y015
+
+@_typing.final
+class Batch(_message.Message):
+    """Batch is decided before its job is made, so whoever goes on with the
+    standing job makes the very same one.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STANDING_JOB_FIELD_NUMBER: _builtins.int
+    NUMBER_FIELD_NUMBER: _builtins.int
+    CHANGED_UNTIL_UNIX_MS_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
+    FILES_FIELD_NUMBER: _builtins.int
+    BYTES_FIELD_NUMBER: _builtins.int
+    standing_job: _builtins.str
+    number: _builtins.int
+    """1 is the first."""
+    changed_until_unix_ms: _builtins.int
+    """Files that changed later are of another batch."""
+    digest: _builtins.bytes
+    """Of the paths and etags that were listed."""
+    files: _builtins.int
+    bytes: _builtins.int
+    def __init__(
+        self,
+        *,
+        standing_job: _builtins.str = ...,
+        number: _builtins.int = ...,
+        changed_until_unix_ms: _builtins.int = ...,
+        digest: _builtins.bytes = ...,
+        files: _builtins.int = ...,
+        bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes", b"bytes", "changed_until_unix_ms", b"changed_until_unix_ms", "digest", b"digest", "files", b"files", "number", b"number", "standing_job", b"standing_job"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Batch: _TypeAlias = Batch  # noqa: Y015
 
 @_typing.final
 class Policy(_message.Message):
@@ -580,6 +673,8 @@ class Job(_message.Message):
     BOTTLENECK_FIELD_NUMBER: _builtins.int
     LINKS_FIELD_NUMBER: _builtins.int
     BASE_VERSION_FIELD_NUMBER: _builtins.int
+    BATCH_FIELD_NUMBER: _builtins.int
+    BATCH_JOB_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     state: Global___JobState.ValueType
     version: _builtins.str
@@ -596,6 +691,8 @@ class Job(_message.Message):
     """Every byte of the source is acked: a laptop may go."""
     base_version: _builtins.str
     """Of which it takes over what has not changed."""
+    batch_job: _builtins.str
+    """The job of that batch."""
     @_builtins.property
     def spec(self) -> Global___JobSpec: ...
     @_builtins.property
@@ -619,6 +716,10 @@ class Job(_message.Message):
     @_builtins.property
     def links(self) -> _containers.RepeatedCompositeFieldContainer[Global___LinkUse]:
         """Of workers, over the last seconds; the one that waited most first."""
+
+    @_builtins.property
+    def batch(self) -> Global___Batch:
+        """Of a standing job: the newest that is decided."""
 
     def __init__(
         self,
@@ -644,10 +745,12 @@ class Job(_message.Message):
         bottleneck: Global___Bottleneck | None = ...,
         links: _abc.Iterable[Global___LinkUse] | None = ...,
         base_version: _builtins.str = ...,
+        batch: Global___Batch | None = ...,
+        batch_job: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["bottleneck", b"bottleneck", "cost", b"cost", "counts", b"counts", "spec", b"spec", "survival", b"survival"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "bottleneck", b"bottleneck", "cost", b"cost", "counts", b"counts", "spec", b"spec", "survival", b"survival"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_version", b"base_version", "blocked", b"blocked", "bottleneck", b"bottleneck", "cost", b"cost", "counts", b"counts", "created_time", b"created_time", "epoch", b"epoch", "error", b"error", "id", b"id", "keepers", b"keepers", "links", b"links", "seconds", b"seconds", "source_done", b"source_done", "spec", b"spec", "stages", b"stages", "state", b"state", "steward", b"steward", "submitter", b"submitter", "survival", b"survival", "trace_id", b"trace_id", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_version", b"base_version", "batch", b"batch", "batch_job", b"batch_job", "blocked", b"blocked", "bottleneck", b"bottleneck", "cost", b"cost", "counts", b"counts", "created_time", b"created_time", "epoch", b"epoch", "error", b"error", "id", b"id", "keepers", b"keepers", "links", b"links", "seconds", b"seconds", "source_done", b"source_done", "spec", b"spec", "stages", b"stages", "state", b"state", "steward", b"steward", "submitter", b"submitter", "survival", b"survival", "trace_id", b"trace_id", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -49,6 +49,7 @@ class JobHeader(_message.Message):
     PLANNED_FIELD_NUMBER: _builtins.int
     TRACE_ONE_IN_FIELD_NUMBER: _builtins.int
     BASE_VERSION_FIELD_NUMBER: _builtins.int
+    BATCH_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     request_id: _builtins.str
     request_digest: _builtins.bytes
@@ -84,6 +85,10 @@ class JobHeader(_message.Message):
     def planned(self) -> _job_pb2.Cost:
         """As far as it could be told at submit."""
 
+    @_builtins.property
+    def batch(self) -> _job_pb2.Batch:
+        """Of a standing job: the newest that is decided."""
+
     def __init__(
         self,
         *,
@@ -106,10 +111,11 @@ class JobHeader(_message.Message):
         planned: _job_pb2.Cost | None = ...,
         trace_one_in: _builtins.int = ...,
         base_version: _builtins.str = ...,
+        batch: _job_pb2.Batch | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome", "planned", b"planned", "spec", b"spec"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "outcome", b"outcome", "planned", b"planned", "spec", b"spec"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_version", b"base_version", "created_unix_ms", b"created_unix_ms", "epoch", b"epoch", "id", b"id", "keepers", b"keepers", "key_id", b"key_id", "outcome", b"outcome", "paused", b"paused", "planned", b"planned", "request_digest", b"request_digest", "request_id", b"request_id", "retried_epoch", b"retried_epoch", "spec", b"spec", "steward", b"steward", "submitter", b"submitter", "trace_id", b"trace_id", "trace_one_in", b"trace_one_in", "traceparent", b"traceparent", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_version", b"base_version", "batch", b"batch", "created_unix_ms", b"created_unix_ms", "epoch", b"epoch", "id", b"id", "keepers", b"keepers", "key_id", b"key_id", "outcome", b"outcome", "paused", b"paused", "planned", b"planned", "request_digest", b"request_digest", "request_id", b"request_id", "retried_epoch", b"retried_epoch", "spec", b"spec", "steward", b"steward", "submitter", b"submitter", "trace_id", b"trace_id", "trace_one_in", b"trace_one_in", "traceparent", b"traceparent", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -372,9 +372,12 @@ class ListingPage(_message.Message):
     CURSOR_FIELD_NUMBER: _builtins.int
     LAST_FIELD_NUMBER: _builtins.int
     SKIPPED_FIELD_NUMBER: _builtins.int
+    LISTED_UNIX_MS_FIELD_NUMBER: _builtins.int
     page: _builtins.int
     cursor: _builtins.str
     last: _builtins.bool
+    listed_unix_ms: _builtins.int
+    """Of files: by the clock of the machine that they are on. Not kept in ledgers."""
     @_builtins.property
     def objects(self) -> _containers.RepeatedCompositeFieldContainer[Global___ListedObject]: ...
     @_builtins.property
@@ -389,10 +392,11 @@ class ListingPage(_message.Message):
         cursor: _builtins.str = ...,
         last: _builtins.bool = ...,
         skipped: _abc.Iterable[Global___SkippedObject] | None = ...,
+        listed_unix_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "last", b"last", "objects", b"objects", "page", b"page", "skipped", b"skipped"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "last", b"last", "listed_unix_ms", b"listed_unix_ms", "objects", b"objects", "page", b"page", "skipped", b"skipped"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -408,6 +412,7 @@ class ListedObject(_message.Message):
     MODIFIED_UNIX_MS_FIELD_NUMBER: _builtins.int
     MODE_FIELD_NUMBER: _builtins.int
     CHECKSUM_FIELD_NUMBER: _builtins.int
+    CHANGED_UNIX_MS_FIELD_NUMBER: _builtins.int
     path: _builtins.bytes
     """As the source's bytes are; most are UTF-8."""
     size_bytes: _builtins.int
@@ -416,6 +421,8 @@ class ListedObject(_message.Message):
     mode: _builtins.int
     checksum: _builtins.str
     """What the cloud says of all its bytes: "md5:hex", or empty."""
+    changed_unix_ms: _builtins.int
+    """Of files: of any change, which nobody can set back. Not kept in ledgers."""
     def __init__(
         self,
         *,
@@ -425,10 +432,11 @@ class ListedObject(_message.Message):
         modified_unix_ms: _builtins.int = ...,
         mode: _builtins.int = ...,
         checksum: _builtins.str = ...,
+        changed_unix_ms: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["checksum", b"checksum", "etag", b"etag", "mode", b"mode", "modified_unix_ms", b"modified_unix_ms", "path", b"path", "size_bytes", b"size_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed_unix_ms", b"changed_unix_ms", "checksum", b"checksum", "etag", b"etag", "mode", b"mode", "modified_unix_ms", b"modified_unix_ms", "path", b"path", "size_bytes", b"size_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

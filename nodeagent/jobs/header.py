@@ -34,6 +34,11 @@ class Header:
         return self.value.id
 
     @property
+    def stands(self) -> bool:
+        """A standing job: it has no tasks of its own, and makes a job of every batch."""
+        return self.value.spec.HasField("follow")
+
+    @property
     def decided(self) -> bool:
         return self.value.HasField("outcome")
 

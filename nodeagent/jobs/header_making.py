@@ -17,10 +17,12 @@ from nodeagent.core.chunk.key_record import NONCE_BYTES, wrap
 from nodeagent.core.chunk.keys import KEY_BYTES, KEY_ID_BYTES, DatasetKey
 from nodeagent.council.contract import Council
 from nodeagent.jobs.datasets.versions import Versions
+from nodeagent.jobs.following import deciding
 from nodeagent.jobs.header import Header, Headers, new_id, request_digest
-from nodeagent.jobs.plane_succession import keepers_for
+from nodeagent.jobs.plane_succession import KEEPERS, keepers_for
 from nodeagent.jobs.plane_world import JobWorld
 from nodeagent.jobs.planning import CHUNK_BYTES_DEFAULT
+from nodeagent.jobs.sources.uris import parse
 from nodeagent.rpc.policies import policy_of, refused
 from nodeagent.store.keyring_council import CouncilKeyring
 from nodeagent.wire.bucket_places import with_buckets
@@ -82,9 +84,11 @@ class Making:
         spec.CopyFrom(request.spec)
         spec.chunk_size_bytes = spec.chunk_size_bytes or CHUNK_BYTES_DEFAULT
         job = new_id()
-        keepers = self._keepers(job)
-        version, key_id = await self._reserve(spec.dataset)
-        base = "" if spec.anew else await self._base(spec.dataset, version, key_id)
+        keepers = self._keepers(job, spec)
+        version, key_id, base = 0, b"", ""
+        if not spec.HasField("follow"):  # The batches of a standing job have versions; it has none.
+            version, key_id = await self._reserve(spec.dataset)
+            base = "" if spec.anew else await self._base(spec.dataset, version, key_id)
         return await self.headers.create(
             records_pb2.JobHeader(
                 id=job,
@@ -96,7 +100,7 @@ class Making:
                 keepers=keepers,
                 steward=keepers[0].node,
                 epoch=1,
-                version=str(version),
+                version=str(version) if version else "",
                 key_id=key_id,
                 trace_id=trace.trace_id,
                 traceparent=trace.traceparent,
@@ -106,12 +110,16 @@ class Making:
             )
         )
 
-    def _keepers(self, job: str) -> list[records_pb2.Keeper]:
-        """This node is the last that comes into question: it knows least of itself."""
+    def _keepers(self, job: str, spec: job_pb2.JobSpec) -> list[records_pb2.Keeper]:
+        """The first is the steward. A folder is best followed by the node that it is on."""
         view = self.world.view()
         live = [node for node in view.members if self.world.is_there(node)]
         fit = [n for n in live if (facts := view.members[n].facts) and not facts.draining]
-        chosen = keepers_for(job, self.world, fit or live or [self.world.own])
+        nodes = fit or live or [self.world.own]
+        host = parse(spec.source).host if spec.HasField("follow") else ""
+        first = [node for node in nodes if host and host in (node, self.world.name_of(node))]
+        chosen = keepers_for(job, self.world, nodes)
+        chosen = [*first, *(node for node in chosen if node not in first)][:KEEPERS]
         return [records_pb2.Keeper(node=n, volume=self.world.volume_of(n)) for n in chosen]
 
     async def _reserve(self, dataset: str) -> tuple[int, bytes]:
@@ -168,5 +176,6 @@ def _faults(spec: job_pb2.JobSpec) -> Iterator[FieldFault]:
         yield FieldFault("spec.chunk_size_bytes", rule)
     if not 0 <= spec.usd_max < float("inf"):
         yield FieldFault("spec.usd_max", "0 (no limit) or more dollars")
+    yield from deciding.faults(spec)
     if len(spec.include) + len(spec.exclude) > GLOBS_MAX:
         yield FieldFault("spec.include", f"no more than {GLOBS_MAX} globs in all")

@@ -71,14 +71,19 @@ class JobService:
         if request.validate_only:
             header = records_pb2.JobHeader(spec=request.spec, planned=planned(plan))
             return job_pb2.CreateJobResponse(job=job_shown.told(header, self.plane.world))
-        who = call.caller.uri
-        name = request.spec.dataset
-        parent = request.traceparent or None
+        made = await self.make(request, call.caller.uri, planned(plan))
+        return job_pb2.CreateJobResponse(job=await self._shown(made, call))
+
+    async def make(
+        self, request: job_pb2.CreateJobRequest, who: str, plan: job_pb2.Cost | None = None
+    ) -> Header:
+        """Checked before, or of a batch whose standing job was."""
+        parent, name = request.traceparent or None, request.spec.dataset
         with self.watcher.span("job.submit", parent=parent, dataset=name) as span:
-            made = await self.making.make(request, who, span, planned(plan))
+            made = await self.making.make(request, who, span, plan or job_pb2.Cost())
             span.fact(job=made.id)
         self.plane.learn(made)
-        return job_pb2.CreateJobResponse(job=await self._shown(made, call))
+        return made
 
     # --- telling
 
@@ -207,6 +212,8 @@ class JobService:
         run = self.plane.runs.get(header.id)
         if run is not None:
             return job_shown.running(run, world)
+        if (follows := self.plane.follows.get(header.id)) is not None:
+            return job_shown.following(follows, world)
         if value.steward == world.own or call.caller.via is not None:
             return job_shown.told(value, world, "its steward begins")
         asked = job_pb2.GetJobRequest(job=header.id)

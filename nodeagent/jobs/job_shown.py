@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from coordinator.survival import policy_survival
 from multicloud.v1 import job_pb2, records_pb2
 from nodeagent.jobs import bucket_cost
+from nodeagent.jobs.following.run import FollowRun
 from nodeagent.jobs.plane_world import JobWorld
 from nodeagent.jobs.steward_figures import counts_of
 from nodeagent.jobs.steward_run import StewardRun
@@ -47,8 +48,18 @@ def told(header: records_pb2.JobHeader, world: JobWorld, why: str = "") -> job_p
         survival=survival_message(policy_survival(policy_of(header.spec.policy))),
         submitter=header.submitter,
         base_version=header.base_version,
+        batch=header.batch if header.HasField("batch") else None,
         created_time=datetime.fromtimestamp(created_s, UTC).isoformat(timespec="seconds"),
     )
+
+
+def following(run: FollowRun, world: JobWorld) -> job_pb2.Job:
+    """Of a standing job that this node follows for."""
+    job = told(run.header, world, run.waits)
+    job.batch_job = run.batch_job
+    if run.away and not run.header.paused:
+        job.state = job_pb2.JOB_STATE_WAITING
+    return job
 
 
 def running(run: StewardRun, world: JobWorld) -> job_pb2.Job:

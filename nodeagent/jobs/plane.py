@@ -3,7 +3,7 @@ over when a steward is down.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from multicloud.v1 import job_pb2, records_pb2
 from nodeagent.council.contract import Council
 from nodeagent.jobs.contract import Manifests, Sources, Working
 from nodeagent.jobs.datasets.making import Datasets
+from nodeagent.jobs.following.run import FollowMeans, FollowRun
 from nodeagent.jobs.header import JOBS, Header, Headers, read_header, undecided
 from nodeagent.jobs.keeping import Keeping
 from nodeagent.jobs.ledger_service import LedgerService
@@ -34,6 +35,10 @@ FOLDER = "ledgers"
 KEEP_S = 7 * 24 * 3600.0  # A ledger after its job has ended: the receipt is read from it.
 
 
+async def _nobody_makes(request: job_pb2.CreateJobRequest, submitter: str) -> Header:
+    raise McError("UNSUPPORTED", "this node makes no jobs")
+
+
 @dataclass(frozen=True, slots=True)
 class Neighbours:
     """What jobs stand on."""
@@ -46,6 +51,7 @@ class Neighbours:
     store: Volumes | None = None
     ended: Callable[[records_pb2.JobHeader, Ended], None] = lambda header, run: None
     sources_part: SourcesPart | None = None  # This node's own, for laptops and other nodes.
+    make_batch: Callable[[job_pb2.CreateJobRequest, str], Awaitable[Header]] = _nobody_makes
     keeping: Keeping | None = None  # None: on this node's disk, in the folder of its state.
 
 
@@ -61,6 +67,7 @@ class JobPlane:
     tasks: TaskService = field(init=False)
     pulling: Pulling = field(init=False)
     runs: dict[str, StewardRun] = field(default_factory=dict)
+    follows: dict[str, FollowRun] = field(default_factory=dict)  # Of standing jobs.
     known: dict[str, Header] = field(default_factory=dict)  # Newest that came here.
     _stewards: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     _workers: dict[str, asyncio.Task[None]] = field(default_factory=dict)
@@ -87,7 +94,7 @@ class JobPlane:
         return [
             f"it keeps the ledger of job {one.id} ({one.value.spec.dataset}), which has not ended"
             for one in undecided(self.known.values())
-            if any(keeper.node == self.world.own for keeper in one.value.keepers)
+            if not one.stands and any(keeper.node == self.world.own for keeper in one.value.keepers)
         ]
 
     @property
@@ -131,7 +138,7 @@ class JobPlane:
     def _suit(self, header: Header) -> None:
         """Steward and worker of this node follow what the header says."""
         job, value = header.id, header.value
-        run = self.runs.get(job)
+        run = self.runs.get(job) or self.follows.get(job)
         if run is not None and run.header.epoch == value.epoch and not header.decided:
             run.follow(value)
         elif run is not None and not self._is_ending(run, header):
@@ -141,10 +148,12 @@ class JobPlane:
             return
         if value.steward == self.world.own and job not in self._stewards:
             self._start(self._stewards, job, self._steward(job))
+        if header.stands:
+            return
         if job not in self._workers and self.near.working is not None:
             self._start(self._workers, job, self._work(job, self.near.working))
 
-    def _is_ending(self, run: StewardRun, header: Header) -> bool:
+    def _is_ending(self, run: StewardRun | FollowRun, header: Header) -> bool:
         """It has decided this itself, and is about to stop."""
         return header.decided and run.header.epoch == header.value.epoch and run.is_over
 
@@ -169,10 +178,14 @@ class JobPlane:
             task.cancel()
 
     async def _steward(self, job: str) -> None:
-        header = self.known[job].value
+        header = self.known[job]
         try:
-            run = self.runs[job] = StewardRun(self._means(), header)
-            await run.run()
+            if header.stands:
+                follows = self.follows[job] = FollowRun(self._follow_means(), header.value)
+                await follows.run()
+            else:
+                run = self.runs[job] = StewardRun(self._means(), header.value)
+                await run.run()
         except McError as error:
             level = _log.info if error.reason == "SUPERSEDED" else _log.warning
             level("steward_stopped", job=job, reason=error.reason, why=error.message)
@@ -182,10 +195,22 @@ class JobPlane:
             await asyncio.sleep(10 * AGAIN_S)
         finally:
             self.runs.pop(job, None)
+            self.follows.pop(job, None)
 
     def _means(self) -> Means:
         near = self.near
         return Means(self.world, self.keeping, near.sources, near.safety, self.ending)
+
+    def _follow_means(self) -> FollowMeans:
+        near, part = self.near, self.near.sources_part
+        return FollowMeans(
+            self.world,
+            self.headers,
+            near.sources,
+            near.make_batch,
+            self.known.get,
+            part.folder_here if part else lambda uri: None,
+        )
 
     async def _work(self, job: str, working: Working) -> None:
         try:

@@ -138,14 +138,16 @@ class NodeJobs:
             manifests=parts.manifests or sealed,
             safety=parts.safety or DeliveredSafety(node.deliverer, self.world),
             store=store,
+            make_batch=lambda request, who: self._job_service.make(request, who),
             ended=lambda header, run: tell_end(node.telemetry, header, run.seen, run.figures),
         )
         self.plane = JobPlane(self.world, near, node.folder.path, self.datasets)
         upkeep.also_waits_for(self.plane.keeps)
         upkeep.knows_ended_jobs(self.plane.has_ended)
+        self._job_service = self._made_job_service(node, sources)
         self._services = {
             **self.plane.services,
-            "JobService": [self._job_service(node, sources)],
+            "JobService": [self._job_service],
             "ExportService": [self._export_service(node, here, parts.clouds)],
         }
         self.insight = (self._trace_insight(node), self._link_insight(node, own_worker))
@@ -190,7 +192,7 @@ class NodeJobs:
     async def close(self) -> None:
         await self.plane.close()
 
-    def _job_service(self, node: Surroundings, sources: Sources) -> JobService:
+    def _made_job_service(self, node: Surroundings, sources: Sources) -> JobService:
         prices_date = node.regions.prices_of.isoformat()
         store = node.data.store
         return JobService(

@@ -37,6 +37,8 @@ class Succession:
             self._replace_keepers(run)
         elif value.steward != self.world.own:
             await self._take_over(value, keepers)
+        elif header.stands:
+            await self._replace_keeper_of_standing(value, keepers)
 
     async def _take_over(self, value: records_pb2.JobHeader, keepers: list[NodeId]) -> None:
         away_s = self._away_s(value.id, value.steward)
@@ -56,6 +58,28 @@ class Succession:
             self._away_since_s.pop((value.id, steward), None)
             was = self.world.name_of(steward)
             _log.warning("steward_taken_over", job=value.id, was=was, epoch=epoch + 1)
+
+    async def _replace_keeper_of_standing(
+        self, value: records_pb2.JobHeader, keepers: list[NodeId]
+    ) -> None:
+        """There is no ledger to be copied: all that it knows is in its header."""
+        after_s = self.world.settings.replace_after_s
+        lost = [n for n in keepers if (away := self._away_s(value.id, n)) and away >= after_s]
+        new = self._spare(value.id, keepers) if lost else None
+        if new is None:
+            return
+        keeper, epoch = records_pb2.Keeper(node=new, volume=self.world.volume_of(new)), value.epoch
+
+        def named(now: records_pb2.JobHeader) -> bool | None:
+            if now.HasField("outcome") or now.epoch != epoch:
+                return False
+            left = [one for one in now.keepers if one.node != lost[0]]
+            del now.keepers[:]
+            now.keepers.extend([*left, keeper])
+            now.epoch = epoch + 1
+            return None
+
+        await self.headers.change(value.id, named)
 
     def _replace_keepers(self, run: StewardRun) -> None:
         """The new keeper has the ledger before it is named; then the next epoch begins."""

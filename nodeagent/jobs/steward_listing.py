@@ -32,6 +32,11 @@ class Listing:
             await self.close()
             raise
         page.page, self.away = number, ""
+        if self.spec.HasField("batch"):
+            leave_unsettled(page, self.spec.batch.changed_until_unix_ms)
+        page.ClearField("listed_unix_ms")
+        for one in page.objects:
+            one.ClearField("changed_unix_ms")
         return page
 
     def unable(self, workers: Collection[str], name_of: Callable[[str], str]) -> Iterator[str]:
@@ -46,3 +51,11 @@ class Listing:
         source, self._source = self._source, None
         if source is not None:
             await source.close()
+
+
+def leave_unsettled(page: task_pb2.ListingPage, until_unix_ms: int) -> None:
+    """What changed after a batch was closed is not of that batch, as if it were excluded."""
+    settled = [one for one in page.objects if one.changed_unix_ms <= until_unix_ms]
+    if len(settled) < len(page.objects):
+        del page.objects[:]
+        page.objects.extend(settled)

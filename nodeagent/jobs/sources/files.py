@@ -10,6 +10,7 @@ import errno
 import os
 import stat
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from typing import TypeVar
@@ -97,7 +98,7 @@ class FileSource:
         with self._turn:
             if self._walk is None or cursor != self._place:
                 self._begin(cursor)
-            page = task_pb2.ListingPage(cursor=cursor)
+            page = task_pb2.ListingPage(cursor=cursor, listed_unix_ms=time.time_ns() // 1_000_000)
             try:
                 self._fill(page, objects_max)
             except OSError as error:
@@ -206,6 +207,7 @@ def _listed(path: bytes, seen: os.stat_result) -> task_pb2.ListedObject:
         etag=etag_of(seen),
         modified_unix_ms=seen.st_mtime_ns // 1_000_000,
         mode=stat.S_IMODE(seen.st_mode),
+        changed_unix_ms=seen.st_ctime_ns // 1_000_000,
     )
 
 

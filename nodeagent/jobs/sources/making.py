@@ -1,9 +1,12 @@
 """The sources of a real node, made and joined."""
 
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
+from multicloud.v1 import source_pb2
 from nodeagent.clouds.contract import Clouds
 from nodeagent.config.model import Config
 from nodeagent.council.contract import Council
@@ -15,6 +18,7 @@ from nodeagent.jobs.sources.owners import Owners
 from nodeagent.jobs.sources.readers import Readers
 from nodeagent.jobs.sources.service import SourceService
 from nodeagent.jobs.sources.streams import Laptops
+from nodeagent.jobs.sources.uris import NODE, parse
 from nodeagent.jobs.sources.web.making import web_sources
 from nodeagent.jobs.sources.world import World
 from nodeagent.wire.ground import Links
@@ -26,6 +30,13 @@ class SourcesPart:
 
     sources: NodeSources
     service: SourceService
+
+    def folder_here(self, uri: str) -> Path | None:
+        """Of a source that this node reads itself, and that jobs may read."""
+        name = parse(uri)
+        if name.kind != NODE or not self.sources.own.has(source_pb2.SourceRef(source=uri)):
+            return None
+        return Path(os.fsdecode(name.path))
 
     async def close(self) -> None:
         await self.sources.close()
