@@ -127,22 +127,6 @@ def _rates(what: str, job: Mapping[str, Any], size_bytes: int) -> Sequence[Row]:
             f"{what}: `mcctl submit`", size_bytes / MIB / job["took_s"], "MiB/s", whole, more=True
         ),
         _one(f"{what}: processor", job["cpu_s"] / (size_bytes / (1 << 30)), "s/GiB", cpu),
-        *_stages(what, job),
-    ]
-
-
-def _stages(what: str, job: Mapping[str, Any]) -> Sequence[Row]:
-    how = "bytes that the stage was done with, over the whole job's seconds: stages overlap"
-    return [
-        _one(
-            f"{what}: {stage['stage']}",
-            stage["bytes_done"] / MIB / job["seconds"],
-            "MiB/s",
-            how,
-            more=True,
-        )
-        for stage in job["stages"]
-        if stage["bytes_done"]
     ]
 
 
