@@ -50,6 +50,8 @@ class Book:
     def __post_init__(self) -> None:
         try:
             self._db = _opened(self.file)
+        except sqlite3.OperationalError:
+            raise  # Locked, no room, no rights: the file itself may be good.
         except sqlite3.DatabaseError as error:
             aside = self.file.with_suffix(".torn")
             _log.warning("history_torn", file=str(self.file), why=str(error), kept=str(aside))

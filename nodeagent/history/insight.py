@@ -62,10 +62,7 @@ class HistoryInsight:
             elif peer is not None:
                 whole.unreachable_nodes.append(peer.name)
         whole.unreachable_nodes.extend(peer.name for peer in self.others.away())
-        if sum(len(one.points) for one in whole.series) > ALL_POINTS_MAX:
-            said = f"all these series have more than {ALL_POINTS_MAX} points"
-            raise McError("TOO_LARGE", said, next="name fewer metrics, or one node")
-        return whole
+        return _bounded(whole)
 
     async def _of(
         self, peer: Peer, asked: insight_pb2.QueryHistoryRequest, call: Call
@@ -88,7 +85,14 @@ class HistoryInsight:
         for mark in self.recorder.told(*span, MARKS_MAX):
             facts = dict(mark.facts)
             answer.marks.add(unix_ms=mark.unix_ms, node=self.own, name=mark.name, facts=facts)
-        return answer
+        return _bounded(answer)
+
+
+def _bounded(answer: Answer) -> Answer:
+    if sum(len(one.points) for one in answer.series) > ALL_POINTS_MAX:
+        said = f"all these series have more than {ALL_POINTS_MAX} points"
+        raise McError("TOO_LARGE", said, next="name fewer metrics, one node, or fewer points")
+    return answer
 
 
 def _checked(
