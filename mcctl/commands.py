@@ -44,7 +44,7 @@ TABLE: Mapping[str, Row] = {
     "rm": Row("Data", "mcctl.datasets", "rm", "Remove a version; `undelete` brings it back for 24 h."),
     "undelete": Row("Data", "mcctl.datasets", "undelete", "Take the removal of a version back."),
     "dashboard": Row("Look", "mcctl.dashboard", "dashboard", "Pages for a browser here: is data safe, does it move, what to type."),
-    "events": Row("Look", "mcctl.events", "events", "What has happened, as each node saw it, and why."),
+    "events": Row("Look", "mcctl.events", "app", "What has happened, as each node saw it, and why."),
     "trace": Row("Look", "mcctl.trace", "trace", "A chunk's way over all nodes, hop by hop, with times."),
     "config": Row("Configuration", "mcctl.config", "app", "Check, explain and reload the configuration of nodes."),
     "audit": Row("Look", "mcctl.audit", "app", "Read and verify the log of who changed what."),

@@ -8,6 +8,7 @@ import typer
 
 from mcctl import reach, show
 from mcctl.cli import run_async
+from mcctl.event_sinks import sinks
 from mcctl.options import options
 from mcctl.show import Cell, Table
 from mcctl.tales import Follower, in_time, tales_of
@@ -33,13 +34,21 @@ COLUMNS = ("TIME", "SEEN BY", "EVENT", "NODE", "WHY")
 WIDTHS = (12, 10, 14, 10)
 
 
+app = typer.Typer(invoke_without_command=True)
+app.command("sinks")(sinks)
+
+
+@app.callback()
 def events(
+    context: typer.Context,
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="And what happens from now on, until Ctrl-C.")
     ] = False,
     tail: Annotated[int, typer.Option(min=0, help="Only the newest so many; 0: all.")] = TAIL,
 ) -> None:
     """What has happened, in order of time, as each node saw it. --node asks only those named."""
+    if context.invoked_subcommand is not None:
+        return
     if follow and options().output not in ("table", "jsonl"):
         said = f"--follow has no end, and {options().output} is written at the end"
         raise McError("USAGE", said, next="use -o jsonl: an object for each event")

@@ -220,6 +220,7 @@ class Node:
                 EventInsight(self.roster.own.id, self.body.events),
                 *self.jobs.insight,
                 self.history.insight,
+                self.sinks.service,
             ],
             "Health": [HealthService(ready, healthy, served)],
         }

@@ -60,6 +60,16 @@ class InsightServiceStub:
                 request_serializer=multicloud_dot_v1_dot_insight__pb2.WatchEventsRequest.SerializeToString,
                 response_deserializer=multicloud_dot_v1_dot_insight__pb2.WatchEventsResponse.FromString,
                 _registered_method=True)
+        self.ListSinks = channel.unary_unary(
+                '/multicloud.v1.InsightService/ListSinks',
+                request_serializer=multicloud_dot_v1_dot_insight__pb2.ListSinksRequest.SerializeToString,
+                response_deserializer=multicloud_dot_v1_dot_insight__pb2.ListSinksResponse.FromString,
+                _registered_method=True)
+        self.EnableSink = channel.unary_unary(
+                '/multicloud.v1.InsightService/EnableSink',
+                request_serializer=multicloud_dot_v1_dot_insight__pb2.EnableSinkRequest.SerializeToString,
+                response_deserializer=multicloud_dot_v1_dot_insight__pb2.EnableSinkResponse.FromString,
+                _registered_method=True)
         self.ListAlerts = channel.unary_unary(
                 '/multicloud.v1.InsightService/ListAlerts',
                 request_serializer=multicloud_dot_v1_dot_insight__pb2.ListAlertsRequest.SerializeToString,
@@ -118,6 +128,20 @@ class InsightServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListSinks(self, request, context):
+        """ListSinks tells who is told of events, and how far.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EnableSink(self, request, context):
+        """EnableSink has a sink go on that its receiver disabled.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListAlerts(self, request, context):
         """ListAlerts gives what is firing, and what was.
         """
@@ -166,6 +190,16 @@ def add_InsightServiceServicer_to_server(servicer, server):
                     servicer.WatchEvents,
                     request_deserializer=multicloud_dot_v1_dot_insight__pb2.WatchEventsRequest.FromString,
                     response_serializer=multicloud_dot_v1_dot_insight__pb2.WatchEventsResponse.SerializeToString,
+            ),
+            'ListSinks': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSinks,
+                    request_deserializer=multicloud_dot_v1_dot_insight__pb2.ListSinksRequest.FromString,
+                    response_serializer=multicloud_dot_v1_dot_insight__pb2.ListSinksResponse.SerializeToString,
+            ),
+            'EnableSink': grpc.unary_unary_rpc_method_handler(
+                    servicer.EnableSink,
+                    request_deserializer=multicloud_dot_v1_dot_insight__pb2.EnableSinkRequest.FromString,
+                    response_serializer=multicloud_dot_v1_dot_insight__pb2.EnableSinkResponse.SerializeToString,
             ),
             'ListAlerts': grpc.unary_unary_rpc_method_handler(
                     servicer.ListAlerts,
@@ -319,6 +353,60 @@ class InsightService:
             '/multicloud.v1.InsightService/WatchEvents',
             multicloud_dot_v1_dot_insight__pb2.WatchEventsRequest.SerializeToString,
             multicloud_dot_v1_dot_insight__pb2.WatchEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSinks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/multicloud.v1.InsightService/ListSinks',
+            multicloud_dot_v1_dot_insight__pb2.ListSinksRequest.SerializeToString,
+            multicloud_dot_v1_dot_insight__pb2.ListSinksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EnableSink(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/multicloud.v1.InsightService/EnableSink',
+            multicloud_dot_v1_dot_insight__pb2.EnableSinkRequest.SerializeToString,
+            multicloud_dot_v1_dot_insight__pb2.EnableSinkResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -49,6 +49,10 @@ class InsightServiceStub:
     """
     WatchEvents: _grpc.UnaryStreamMultiCallable[_insight_pb2.WatchEventsRequest, _insight_pb2.WatchEventsResponse]
     """WatchEvents streams what happens, from a sequence number on."""
+    ListSinks: _grpc.UnaryUnaryMultiCallable[_insight_pb2.ListSinksRequest, _insight_pb2.ListSinksResponse]
+    """ListSinks tells who is told of events, and how far."""
+    EnableSink: _grpc.UnaryUnaryMultiCallable[_insight_pb2.EnableSinkRequest, _insight_pb2.EnableSinkResponse]
+    """EnableSink has a sink go on that its receiver disabled."""
     ListAlerts: _grpc.UnaryUnaryMultiCallable[_insight_pb2.ListAlertsRequest, _insight_pb2.ListAlertsResponse]
     """ListAlerts gives what is firing, and what was."""
     SilenceAlert: _grpc.UnaryUnaryMultiCallable[_insight_pb2.SilenceAlertRequest, _insight_pb2.SilenceAlertResponse]
@@ -75,6 +79,10 @@ class InsightServiceAsyncStub(InsightServiceStub):
     """
     WatchEvents: _aio.UnaryStreamMultiCallable[_insight_pb2.WatchEventsRequest, _insight_pb2.WatchEventsResponse]  # type: ignore[assignment]
     """WatchEvents streams what happens, from a sequence number on."""
+    ListSinks: _aio.UnaryUnaryMultiCallable[_insight_pb2.ListSinksRequest, _insight_pb2.ListSinksResponse]  # type: ignore[assignment]
+    """ListSinks tells who is told of events, and how far."""
+    EnableSink: _aio.UnaryUnaryMultiCallable[_insight_pb2.EnableSinkRequest, _insight_pb2.EnableSinkResponse]  # type: ignore[assignment]
+    """EnableSink has a sink go on that its receiver disabled."""
     ListAlerts: _aio.UnaryUnaryMultiCallable[_insight_pb2.ListAlertsRequest, _insight_pb2.ListAlertsResponse]  # type: ignore[assignment]
     """ListAlerts gives what is firing, and what was."""
     SilenceAlert: _aio.UnaryUnaryMultiCallable[_insight_pb2.SilenceAlertRequest, _insight_pb2.SilenceAlertResponse]  # type: ignore[assignment]
@@ -128,6 +136,22 @@ class InsightServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_insight_pb2.WatchEventsResponse], _abc.AsyncIterator[_insight_pb2.WatchEventsResponse]]:
         """WatchEvents streams what happens, from a sequence number on."""
+
+    @_abc_1.abstractmethod
+    def ListSinks(
+        self,
+        request: _insight_pb2.ListSinksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_insight_pb2.ListSinksResponse, _abc.Awaitable[_insight_pb2.ListSinksResponse]]:
+        """ListSinks tells who is told of events, and how far."""
+
+    @_abc_1.abstractmethod
+    def EnableSink(
+        self,
+        request: _insight_pb2.EnableSinkRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_insight_pb2.EnableSinkResponse, _abc.Awaitable[_insight_pb2.EnableSinkResponse]]:
+        """EnableSink has a sink go on that its receiver disabled."""
 
     @_abc_1.abstractmethod
     def ListAlerts(

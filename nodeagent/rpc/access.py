@@ -105,6 +105,8 @@ ACCESS: Mapping[str, Rule] = {
             "InsightService/KeepTraces": _NODES,
             "InsightService/GetLinks": _passed(_LOOK),
             "InsightService/WatchEvents": replace(_LOOK, bulk=True),
+            "InsightService/ListSinks": _LOOK,
+            "InsightService/EnableSink": _OPERATE,
             "InsightService/ListAlerts": _LOOK,
             "InsightService/SilenceAlert": _OPERATE,
             "InsightService/ResolveAlert": _OPERATE,

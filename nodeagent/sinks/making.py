@@ -24,6 +24,7 @@ from nodeagent.sinks.jetstream import JetStream
 from nodeagent.sinks.kafka import KafkaTopic
 from nodeagent.sinks.outbox import Outbox
 from nodeagent.sinks.sending import Sending
+from nodeagent.sinks.service import SinkInsight
 from nodeagent.sinks.standing import Standing
 from nodeagent.sinks.webhook import Webhook
 
@@ -52,6 +53,8 @@ class NodeSinks:
         self._node, self._config = node, node.live.current
         self._own = self._config.node.id
         self.standing = Standing(node.council.part.council)
+        self._outbox: Outbox | None = None
+        self.service = SinkInsight(self.standing, self._waiting)
 
     async def run(self) -> None:
         """Until it is cancelled. Nothing, where no sink is configured."""
@@ -59,14 +62,20 @@ class NodeSinks:
         if not sinks:
             return
         folder, waiting_max = self._node.folder.path, self._config.events.waiting_max
-        outbox = await asyncio.to_thread(Outbox.open, folder, waiting_max)
+        outbox = self._outbox = await asyncio.to_thread(Outbox.open, folder, waiting_max)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._collecting(outbox).run())
                 for config in sinks:
                     group.create_task(self._sending(config, outbox).run())
         finally:
+            self._outbox = None
             outbox.close()
+
+    def _waiting(self, name: str, since_unix_ms: int) -> int | None:
+        """Blocks. None: this node has no such sink."""
+        outbox, names = self._outbox, {one.name for one in self._config.events.sinks}
+        return outbox.count(name, since_unix_ms) if outbox and name in names else None
 
     def _collecting(self, outbox: Outbox) -> Collecting:
         config = self._config

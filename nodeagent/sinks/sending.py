@@ -109,7 +109,7 @@ class Sending:
 
     async def _disabled(self, why: str) -> None:
         self.watcher.count("mc.events.sent", outcome="disabled")
-        again = "mend the receiver, then give the sink another name in [[events.sinks]]"
+        again = f"mcctl events sinks --enable {self.name}"
         _log.error("sink_disabled", sink=self.name, why=why, next=again)
 
         def edit(record: Record) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from multicloud.v1 import records_pb2
+from multicloud.v1 import insight_pb2, records_pb2
 from tests.sinks.ground import KEY, now_ms, receiving
 from tests.support.nodes import make_place, running, until
 from tests.support.people import People
@@ -36,5 +36,8 @@ async def test_a_node_tells_of_a_version_and_not_again_after_a_restart(tmp_path:
             value = record.SerializeToString()
             await council.compare_and_set("version/corpus/1", 1, value, "removed")
             await until(lambda: standing.known("pager").sent == 2, 20)
+            answer = await one.node.sinks.service.list_sinks(insight_pb2.ListSinksRequest(), None)  # type: ignore[arg-type]
+            (shown,) = answer.sinks
+            assert (shown.sender, shown.sent, shown.waiting) == (place.id, 2, 0)
         assert receiver.kinds == ["version.decided", "version.removed"]
         assert not receiver.forged
