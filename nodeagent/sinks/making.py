@@ -2,11 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Protocol
 from urllib.parse import urlsplit
+
+import structlog
 
 from coordinator.types import Knowing, View
 from nodeagent.body import Body
@@ -30,6 +33,22 @@ from nodeagent.sinks.webhook import Webhook
 
 AWAY = frozenset({Knowing.DOWN, Knowing.DEAD, Knowing.LEFT, Knowing.REMOVED})
 SILENT_S = 20.0
+AGAIN_S = 30.0
+_log = structlog.stdlib.get_logger(__name__)
+
+
+async def lasting(
+    name: str, work: Callable[[], Awaitable[None]], *, again_s: float = AGAIN_S
+) -> None:
+    """Whatever ends it, a missing library, a disk, a defect, ends nothing else: to tell others is
+    worth no daemon that stops. It is tried again.
+    """
+    while True:
+        try:
+            return await work()
+        except Exception as error:  # noqa: BLE001
+            _log.exception("events_out_failed", sink=name, again_s=again_s, why=repr(error))
+        await asyncio.sleep(again_s)
 
 
 class Surroundings(Protocol):
@@ -58,19 +77,24 @@ class NodeSinks:
 
     async def run(self) -> None:
         """Until it is cancelled. Nothing, where no sink is configured."""
-        sinks = self._config.events.sinks
-        if not sinks:
-            return
+        if self._config.events.sinks:
+            await lasting("outbox", self._run)
+
+    async def _run(self) -> None:
         folder, waiting_max = self._node.folder.path, self._config.events.waiting_max
         outbox = self._outbox = await asyncio.to_thread(Outbox.open, folder, waiting_max)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._collecting(outbox).run())
-                for config in sinks:
-                    group.create_task(self._sending(config, outbox).run())
+                for config in self._config.events.sinks:
+                    work = partial(self._to, config, outbox)
+                    group.create_task(lasting(config.name, work))
         finally:
             self._outbox = None
             outbox.close()
+
+    async def _to(self, config: model.Sink, outbox: Outbox) -> None:
+        await self._sending(config, outbox).run()
 
     def _waiting(self, name: str, since_unix_ms: int) -> int | None:
         """Blocks. None: this node has no such sink."""
