@@ -40,8 +40,14 @@ def raise_malloc_thresholds() -> bool:
 
 
 def held_bytes() -> int:
-    """Memory of this process, as the kernel counts it."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    """Memory of this process, as the kernel counts it; 0 where it cannot be told, as without a
+    descriptor to ask with.
+    """
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def give_back() -> None:

@@ -110,6 +110,25 @@ class Dollars(TypedDict):
     prices_of: str | None
 
 
+class Follow(TypedDict):
+    __pydantic_config__ = Shape  # type: ignore[misc]
+    settle_ms: int
+    every_ms: int
+    files: int
+    bytes: int
+    rescan_ms: int
+
+
+class Batch(TypedDict):
+    __pydantic_config__ = Shape  # type: ignore[misc]
+    standing_job: str
+    number: int
+    job: str | None
+    changed_until_unix_ms: int
+    files: int
+    bytes: int
+
+
 class Job(TypedDict):
     __pydantic_config__ = Shape  # type: ignore[misc]
     job: str
@@ -139,6 +158,8 @@ class Job(TypedDict):
     error: str | None
     source: str
     base_version: str | None
+    follow: Follow | None
+    batch: Batch | None
     source_done: bool
     submitter: str
     created: str | None

@@ -114,7 +114,7 @@ class People:
         earlier = await plane.headers.earlier(job, digest)
         if earlier is not None:
             return cast(Header, earlier)
-        keepers = making._keepers(job)
+        keepers = making._keepers(job, spec)
         version, key_id = await making._reserve(spec.dataset)
         header = records_pb2.JobHeader(
             id=job,

@@ -2,11 +2,10 @@
 
 from dataclasses import replace
 
-from tests.unit.coordinator.test_bucket_copies import bucket
-
 from coordinator.policy import ANY_BUCKET, Policy
 from nodeagent.core.delivery_words import Copy, Push, Send
 from tests.support.worlds import NEAR_VIRGINIA, spread_out
+from tests.unit.coordinator.test_policy_bucket_copy import bucket
 from tests.unit.delivery.cluster_in_play import Play
 
 SIX = spread_out(NEAR_VIRGINIA, "ab")
